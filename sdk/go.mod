@@ -1,0 +1,3 @@
+module policy-server/sdk
+
+go 1.26
