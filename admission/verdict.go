@@ -1,0 +1,34 @@
+package admission
+
+// mutatedNothing is what upstream's server answers, and policy test suites expect, when a policy changes an object that
+// is not there.
+const mutatedNothing = "Incoming object is null, which happens only with DELETE operations, but the policy is attempting a mutation. This is not allowed"
+
+// Respond turns a guest's answer to r into the response: status when there is a message or a code, whatever the verdict,
+// and the patch from r's baseline to the mutated object when the two differ. A mutation of a request that has no object
+// is refused. Errors: *SyntaxError when the baseline or the mutated object is not JSON.
+func Respond(r *Request, answer Answer) (Response, error) {
+	response := Response{
+		UID:              r.UID(),
+		Allowed:          answer.Accepted,
+		AuditAnnotations: answer.AuditAnnotations,
+		Warnings:         answer.Warnings,
+	}
+	if answer.Message != nil || answer.Code != nil {
+		response.Status = &Status{Message: answer.Message, Code: answer.Code}
+	}
+	if answer.MutatedObject == nil {
+		return response, nil
+	}
+	before := r.Baseline()
+	if before == nil {
+		message := mutatedNothing
+		return Response{UID: response.UID, Status: &Status{Message: &message}}, nil
+	}
+	patch, err := Diff(before, answer.MutatedObject)
+	if err != nil {
+		return Response{}, err
+	}
+	response.Patch = patch
+	return response, nil
+}
