@@ -1,0 +1,157 @@
+package runtime_test
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"policy-server/runtime"
+)
+
+const (
+	accepted = `answer {"accepted":true} printed ""`
+	valid    = `answer {"valid":true} printed ""`
+)
+
+// corpus says what comes of a validate call to each guest of testdata, and of validate_settings where that differs
+// from valid.
+var corpus = []struct {
+	guest    string
+	want     string
+	settings string
+}{
+	{guest: "accepts", want: accepted},
+	{guest: "rejects", want: `answer {"accepted":false,"message":"refused by the test guest","code":403} printed ""`},
+	{guest: "initializes", want: accepted},
+	{guest: "mutates", want: `answer {"accepted":true,"mutated_object":{"mutated":true}} printed ""`},
+	{guest: "exits_zero_in_start", want: accepted},
+	{guest: "prints_to_console", want: `answer {"accepted":true} printed "hello\nhello"`, settings: valid},
+	{guest: "echoes", want: `answer {"request":1} printed ""`},
+	{guest: "counts_calls", want: `answer {"accepted":true,"message":"call no. 1"} printed ""`},
+	{guest: "answers_not_json", want: `answer this is not JSON printed ""`},
+	{guest: "settings_invalid", want: accepted,
+		settings: `answer {"valid":false,"message":"no settings please this guest"} printed ""`},
+	{guest: "grows_memory", want: accepted},
+	{guest: "grows_table", want: accepted},
+	{guest: "prints_much", want: `answer {"accepted":true} printed "[61449 bytes cut] ` +
+		strings.Repeat("*", 4096-9) + `last word"`},
+
+	{guest: "guest_error", want: `call:  out of luck  printed ""`},
+	{guest: "error_not_utf8", want: "call: ab\uFFFDc printed \"\""},
+	{guest: "error_without_text", want: `call: No error message set for call failure printed ""`},
+	{guest: "no_response", want: `call: No error message OR response set for call success printed ""`},
+	{guest: "answers_too_much", want: `call: response of 16777217 bytes exceeds the limit of 16777216 bytes printed ""`},
+	{guest: "traps", want: `call: wasm trap: unreachable printed ""`},
+	{guest: "traps_after_print", want: `call: wasm trap: unreachable printed "panic: out of luck :-("`},
+	{guest: "traps_in_settings", want: accepted, settings: `call: wasm trap: unreachable printed ""`},
+	{guest: "exits", want: `call: guest exited with code 3 printed ""`},
+	{guest: "recurses_forever", want: `call: wasm trap: stack overflow printed ""`},
+	{guest: "bad_pointer", want: `call: out of bounds memory access: 16 bytes at 0x7fffffff printed ""`},
+	{guest: "bad_request_pointer", want: `call: out of bounds memory access: 13 bytes at 0xffffffff printed ""`},
+	{guest: "bad_host_call_pointer", want: `call: out of bounds memory access: 16 bytes at 0x7fffffff printed ""`},
+	{guest: "no_memory", want: `call: Cannot find 'mem' export printed ""`,
+		settings: `call: Cannot find 'mem' export printed ""`},
+	{guest: "unknown_host_call", want: `call: unknown capability: no-such-capability/none printed ""`},
+	{guest: "unknown_binding", want: `call: unknown binding: elsewhere printed ""`},
+	{guest: "sends_too_much", want: `call: host call of 4194327 bytes exceeds the limit of 4194304 bytes printed ""`},
+
+	{guest: "exits_in_start", want: `start: Initialization failed: guest exited with code 1 printed ""`,
+		settings: `start: Initialization failed: guest exited with code 1 printed ""`},
+	{guest: "traps_in_init", want: `start: Initialization failed: wasm trap: unreachable printed ""`,
+		settings: `start: Initialization failed: wasm trap: unreachable printed ""`},
+
+	{guest: "loops_forever", want: `interrupted during call: context deadline exceeded printed ""`},
+	{guest: "sleeps", want: `interrupted during call: context deadline exceeded printed ""`},
+	{guest: "loops_in_start", want: `interrupted during start: context deadline exceeded printed ""`,
+		settings: `interrupted during start: context deadline exceeded printed ""`},
+
+	{guest: "unknown_import", want: `compile: unknown import: function "env" "abort"; ` +
+		`known modules: wapc, wasi_snapshot_preview1, wasi_unstable`},
+	{guest: "mistyped_import", want: `compile: import "wasi_snapshot_preview1" "proc_exit" has type (i64) -> (); ` +
+		`the host's is (i32) -> ()`},
+	{guest: "no_guest_call", want: `compile: Guest call function (__guest_call) not exported by wasm module.`},
+	{guest: "mistyped_guest_call", want: `compile: Guest call function (__guest_call) not exported by wasm module.`},
+	{guest: "declares_much_memory", want: `compile: memory starts with 65536 pages of 64 KiB; ` +
+		`the limit is 512 pages, 33554432 bytes`},
+	{guest: "declares_much_table", want: `compile: tables start with 100000000 elements; the limit is 1048576`},
+
+	{guest: "wasi_accepts", want: `answer {"accepted":true} printed " hi \n "`},
+	{guest: "wasi_exits_zero", want: accepted},
+	{guest: "wasi_exits", want: `exit: code 1 trap "" stderr "nope"`},
+	{guest: "wasi_traps", want: `exit: code 0 trap "wasm trap: unreachable" stderr "ouch"`},
+	{guest: "wasi_answers_too_much", want: `exit: code 0 trap "answer exceeds the limit of 16777216 bytes" stderr ""`},
+	{guest: "wasi_hoards_answers", want: `exit: code 0 trap "host call while 4194320 bytes of stdin are unread" stderr ""`},
+	{guest: "wasi_loops_forever", want: `interrupted during call: context deadline exceeded printed ""`},
+	{guest: "wasi_host_call", want: `answer hello printed ""`},
+	{guest: "wasi_javy_host_call", want: `answer hello printed ""`},
+	{guest: "wasi_no_start", want: "compile: cannot find `_start` function inside of module: " +
+		`WASI guests must be commands, not reactors`},
+}
+
+// TestCorpus calls each guest twice, so that whatever it does is seen to cost nothing but its own call.
+func TestCorpus(t *testing.T) {
+	e := open(t, testLimits)
+	for _, tc := range corpus {
+		t.Run(tc.guest, func(t *testing.T) {
+			t.Parallel()
+			m, err := e.Compile(t.Context(), readGuest(t, tc.guest), protocolOf(tc.guest))
+			if err != nil {
+				if got := describe(runtime.Answer{}, err); got != tc.want {
+					t.Fatalf("got  %s\nwant %s", got, tc.want)
+				}
+				return
+			}
+			settings := tc.settings
+			if settings == "" {
+				settings = valid
+			}
+			for range 2 {
+				expect(t, m, runtime.Validate, tc.want)
+				expect(t, m, runtime.ValidateSettings, settings)
+			}
+		})
+	}
+}
+
+func expect(t *testing.T, m *runtime.Module, op runtime.Operation, want string) {
+	t.Helper()
+	limit := time.Minute
+	if strings.Contains(want, "deadline exceeded") {
+		limit = 200 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	began := time.Now()
+	if got := describe(m.Call(ctx, op, []byte(`{"request":1}`), echoHost)); got != want {
+		t.Errorf("%s:\ngot  %s\nwant %s", op, got, want)
+	}
+	if late := time.Since(began) - limit; late > 20*time.Second {
+		t.Errorf("%s: returned %s after its deadline", op, late)
+	}
+}
+
+// TestCorpusIsComplete fails when a guest lacks a case, its text or its binary.
+func TestCorpusIsComplete(t *testing.T) {
+	known := []string{"looks_around"} // its answer differs each time; see TestSurroundings
+	for _, tc := range corpus {
+		known = append(known, tc.guest)
+	}
+	slices.Sort(known)
+	for _, extension := range []string{".wat", ".wasm"} {
+		files, err := filepath.Glob("testdata/*" + extension)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		for _, file := range files {
+			found = append(found, strings.TrimSuffix(filepath.Base(file), extension))
+		}
+		slices.Sort(found)
+		if !slices.Equal(found, known) {
+			t.Errorf("%s files: %v\ncases: %v", extension, found, known)
+		}
+	}
+}

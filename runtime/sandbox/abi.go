@@ -1,0 +1,60 @@
+package sandbox
+
+import (
+	"context"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// ABI is what a guest protocol asks of a module and offers to it, beside WASI, which every guest has.
+type ABI struct {
+	// Entry is the exported function that a call runs.
+	Entry Entry
+	// Init names the exported functions of type () -> () that prepare a new instance, in order. Of each group the
+	// first that the module exports is run, none if it exports none.
+	Init [][]string
+	// Hosts are the import modules offered.
+	Hosts []HostModule
+	// MissingMemory is the trap's text when a host function is called by a guest that exports no "memory".
+	MissingMemory string
+}
+
+// Entry is an exported function whose parameters and results are all i32.
+type Entry struct {
+	Name            string
+	Params, Results int
+	Missing         string // the reason given when a module lacks it, or has it with another type
+}
+
+// HostModule is an import module: a name and its functions.
+type HostModule struct {
+	Name      string
+	Functions []HostFunction
+}
+
+// HostFunction is a function that guests import. Its parameters and results are all i32.
+type HostFunction struct {
+	Name            string
+	Params, Results int
+
+	// Call serves one use. The stack holds the arguments, one an element in its low half, and takes the results from
+	// its beginning. The context is that of the call into the guest, with all its values. It runs on the goroutine of
+	// that call, may end the guest with [Trap], and must not keep mem.
+	Call func(ctx context.Context, mem Memory, stack []uint64)
+}
+
+// goFunction adapts f to wazero.
+func (a ABI) goFunction(f HostFunction) api.GoModuleFunc {
+	return func(ctx context.Context, mod api.Module, stack []uint64) {
+		f.Call(ctx, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
+	}
+}
+
+// i32s is the type of n parameters or results.
+func i32s(n int) []api.ValueType {
+	types := make([]api.ValueType, n)
+	for i := range types {
+		types[i] = api.ValueTypeI32
+	}
+	return types
+}

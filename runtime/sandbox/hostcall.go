@@ -1,0 +1,78 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"unicode/utf8"
+)
+
+// HostCall serves what a guest asks of its host: an operation of a host capability's namespace, with a payload that
+// is the callee's to keep. The answer may be empty. An error goes to the guest as its text, not to the caller of the
+// guest. It runs on the goroutine of the guest's call and blocks it; ctx ends with the evaluation.
+type HostCall func(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error)
+
+// binding is the only one guests may name in front of namespace and operation.
+const binding = "kubewarden"
+
+var errNoHostCalls = errors.New("host calls are not available here")
+
+// HostCalls serves the host calls of one guest call.
+type HostCalls struct {
+	Serve HostCall // nil: every host call fails inside the guest
+	Limit int      // bytes of names and payload together
+}
+
+// Do serves the host call whose eight arguments are pointers to and lengths of binding, namespace, operation and
+// payload. The error is for the guest. Names that are not UTF-8 and bytes outside of mem trap the guest, and so do a
+// panic in Serve and a context that ended meanwhile.
+func (h HostCalls) Do(ctx context.Context, mem Memory, args []uint64) ([]byte, error) {
+	var parts [4]struct{ ptr, size uint32 }
+	var total uint64
+	for i := range parts {
+		parts[i].ptr, parts[i].size = uint32(args[2*i]), uint32(args[2*i+1])
+		total += uint64(parts[i].size)
+	}
+	if total > uint64(h.Limit) {
+		return nil, fmt.Errorf("host call of %d bytes exceeds the limit of %d bytes", total, h.Limit)
+	}
+	var names [3]string
+	for i, what := range [...]string{"binding", "namespace", "operation"} {
+		names[i] = string(mem.view(parts[i].ptr, parts[i].size))
+		if !utf8.ValidString(names[i]) {
+			Trap("host call: %s %q is not UTF-8", what, names[i])
+		}
+	}
+	payload := mem.Read(parts[3].ptr, parts[3].size)
+	if names[0] != binding {
+		return nil, fmt.Errorf("unknown binding: %s", names[0])
+	}
+	if h.Serve == nil {
+		return nil, errNoHostCalls
+	}
+	response, err := h.serve(ctx, names[1], names[2], payload)
+	stopIfDone(ctx)
+	return response, err
+}
+
+// serve calls Serve and turns its panic into a trap that says where it came from: the fault is the host's, but it
+// must cost this evaluation only.
+func (h HostCalls) serve(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error) {
+	defer func() {
+		if r := recover(); r != nil {
+			panic(&TrapError{
+				Text:  fmt.Sprintf("host call %q %q panicked: %v", namespace, operation, r),
+				Stack: string(debug.Stack()),
+			})
+		}
+	}()
+	return h.Serve(ctx, namespace, operation, payload)
+}
+
+// stopIfDone ends the running guest when its context has ended. It would notice by itself only at its next loop.
+func stopIfDone(ctx context.Context) {
+	if err := ctx.Err(); err != nil {
+		panic(&TrapError{Text: err.Error()})
+	}
+}

@@ -1,0 +1,32 @@
+;; Well behaved: sends its payload to the host as capability echo, operation say, and answers with the response.
+(module
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wapc" "__host_response_len" (func $host_response_len (result i32)))
+  (import "wapc" "__host_response" (func $host_response (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "{\"valid\":true}")
+  (data (i32.const 16) "\"v1\"")
+  (data (i32.const 32) "{\"accepted\":true}")
+  (data (i32.const 128) "kubewarden")
+  (data (i32.const 144) "echo")
+  (data (i32.const 160) "say")
+  (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+    ;; Both parameters are lengths, and the length of its name tells one operation from another.
+    (if (i32.eq (local.get $operation) (i32.const 17)) ;; validate_settings
+      (then (call $respond (i32.const 0) (i32.const 14)) (return (i32.const 1))))
+    (if (i32.eq (local.get $operation) (i32.const 16)) ;; protocol_version
+      (then (call $respond (i32.const 16) (i32.const 4)) (return (i32.const 1))))
+    ;; validate
+    (drop (memory.grow (i32.div_u (i32.add (local.get $payload) (i32.const 65535)) (i32.const 65536))))
+    (call $request (i32.const 1024) (i32.const 65536))
+    (if (i32.eqz (call $host_call
+        (i32.const 128) (i32.const 10) ;; binding
+        (i32.const 144) (i32.const 4) ;; namespace
+        (i32.const 160) (i32.const 3) ;; operation
+        (i32.const 65536) (local.get $payload)))
+      (then (unreachable)))
+    (call $host_response (i32.const 65536))
+    (call $respond (i32.const 65536) (call $host_response_len))
+    (i32.const 1)))

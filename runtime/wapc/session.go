@@ -1,0 +1,96 @@
+package wapc
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"policy-server/runtime/sandbox"
+)
+
+// session is the host's side of one guest call. The guest's goroutine alone uses it.
+type session struct {
+	limits  sandbox.Limits
+	host    sandbox.HostCalls
+	printed *sandbox.Transcript
+
+	operation string
+	payload   []byte
+
+	// Nil means unset in these four; what is set may be empty.
+	response, failure       []byte // the guest's
+	hostResponse, hostError []byte // the last host call's
+}
+
+type sessionKey struct{}
+
+// within returns a context by which host functions find s.
+func (s *session) within(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sessionKey{}, s)
+}
+
+func sessionOf(ctx context.Context) *session {
+	return ctx.Value(sessionKey{}).(*session)
+}
+
+// begin sets the request, and forgets what the guest said while it initialised.
+func (s *session) begin(operation string, payload []byte) {
+	s.operation, s.payload = operation, payload
+	s.response, s.failure = nil, nil
+	s.hostResponse, s.hostError = nil, nil
+}
+
+// outcome tells what a call that returned to the host means.
+func (s *session) outcome(returned uint64) (sandbox.Answer, error) {
+	succeeded := uint32(returned) != 0
+	switch {
+	case succeeded && s.response != nil:
+		return sandbox.Answer{Payload: s.response, Printed: s.printed.String()}, nil
+	case s.failure != nil:
+		return sandbox.Answer{}, s.callError(strings.ToValidUTF8(string(s.failure), "\uFFFD"))
+	case succeeded:
+		return sandbox.Answer{}, s.callError(reasonNoResponse)
+	}
+	return sandbox.Answer{}, s.callError(reasonNoError)
+}
+
+func (s *session) callError(reason string) *CallError {
+	return &CallError{Reason: reason, Printed: s.printed.String()}
+}
+
+// startFault says what a failure to start means.
+func (s *session) startFault(err error) error {
+	text, stack, ok := s.ownFault(err)
+	if !ok {
+		return err
+	}
+	return &StartError{Reason: "Initialization failed: " + text, Printed: s.printed.String(), Stack: stack}
+}
+
+// callFault says what a call that did not return to the host means.
+func (s *session) callFault(err error) error {
+	text, stack, ok := s.ownFault(err)
+	if !ok {
+		return err
+	}
+	return &CallError{Reason: text, Printed: s.printed.String(), Stack: stack}
+}
+
+// ownFault tells whether err is the guest's own doing, and then what happened and where. An interruption is not; it
+// gets what the guest printed.
+func (s *session) ownFault(err error) (text, stack string, ok bool) {
+	var (
+		trap        *sandbox.TrapError
+		exited      *sandbox.ExitedError
+		interrupted *sandbox.InterruptedError
+	)
+	switch {
+	case errors.As(err, &trap):
+		return trap.Text, trap.Stack, true
+	case errors.As(err, &exited):
+		return exited.Error(), "", true
+	case errors.As(err, &interrupted):
+		interrupted.Printed = s.printed.String()
+	}
+	return "", "", false
+}

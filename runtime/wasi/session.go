@@ -1,0 +1,51 @@
+package wasi
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"policy-server/runtime/sandbox"
+)
+
+// session is the host's side of one run. The guest's goroutine alone uses it.
+type session struct {
+	host        sandbox.HostCalls
+	payloadSize int
+	stdin       queue
+	stdout      stdout
+	stderr      *sandbox.Transcript
+}
+
+type sessionKey struct{}
+
+// within returns a context by which host functions find s.
+func (s *session) within(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sessionKey{}, s)
+}
+
+func sessionOf(ctx context.Context) *session {
+	return ctx.Value(sessionKey{}).(*session)
+}
+
+// outcome tells what the end of a run means; err is how the sandbox reports it.
+func (s *session) outcome(err error) (sandbox.Answer, error) {
+	var (
+		exited      *sandbox.ExitedError
+		trap        *sandbox.TrapError
+		interrupted *sandbox.InterruptedError
+	)
+	switch {
+	case err == nil, errors.As(err, &exited) && exited.Code == 0:
+		return sandbox.Answer{Payload: s.stdout.answer, Printed: s.stderr.String()}, nil
+	case exited != nil:
+		return sandbox.Answer{}, &ExitError{Code: exited.Code, Stderr: s.trimmedStderr()}
+	case errors.As(err, &trap):
+		return sandbox.Answer{}, &ExitError{Stderr: s.trimmedStderr(), Trap: trap.Text, Stack: trap.Stack}
+	case errors.As(err, &interrupted):
+		interrupted.Printed = s.stderr.String()
+	}
+	return sandbox.Answer{}, err
+}
+
+func (s *session) trimmedStderr() string { return strings.TrimSpace(s.stderr.String()) }
