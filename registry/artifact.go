@@ -1,0 +1,125 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"policy-server/registry/internal/proof"
+)
+
+// VerifiedDigest is a digest somebody answers for: registry/verify, after verifying its signatures, or AllowUnsignedUnsafe.
+// Nothing else can make one; the zero value vouches for nothing.
+type VerifiedDigest = proof.Digest
+
+// AllowUnsignedUnsafe vouches for d although nobody verified any signature. It is for operators who run without a
+// verification config. The zero digest stands for modules that have none.
+func AllowUnsignedUnsafe(d name.Digest) VerifiedDigest { return proof.Unsigned(d) }
+
+// Artifact is a module found by Client.Fetch whose bytes were not read yet. Its fields are for reading; goroutines may
+// share it.
+type Artifact struct {
+	Reference Reference
+	// Digest is what signatures are looked up for, and what the reference meant when it was fetched. It is zero for
+	// files, downloads, and modules taken from the store without asking the registry.
+	Digest name.Digest
+
+	digest name.Digest // Digest, out of the reach of callers
+	read   func(context.Context) ([]byte, error)
+}
+
+func newArtifact(ref Reference, digest name.Digest, read func(context.Context) ([]byte, error)) *Artifact {
+	return &Artifact{Reference: ref, Digest: digest, digest: digest, read: read}
+}
+
+// HasDigest reports whether the module is known by digest, so that it can be verified.
+func (a *Artifact) HasDigest() bool { return a.digest.DigestStr() != "" }
+
+// Module returns the module's bytes, if v vouches for this artifact's digest. For a digest they come from the store when
+// the file there is what the manifest promises, else from the registry, by digest: a tag that moved and a registry that
+// changed its mind since Fetch make no difference. They are checked, then stored, then returned; the caller owns them.
+//
+// The error is a *FetchError, around *DigestMismatchError and *TooLargeError among others.
+func (a *Artifact) Module(ctx context.Context, v VerifiedDigest) ([]byte, error) {
+	module, err := a.module(ctx, v)
+	if err != nil {
+		return nil, &FetchError{Reference: a.Reference, Err: err}
+	}
+	return module, nil
+}
+
+func (a *Artifact) module(ctx context.Context, v VerifiedDigest) ([]byte, error) {
+	if !v.Vouched() {
+		return nil, errors.New("nobody vouches for the module: verify its digest first")
+	}
+	if v.Digest().Name() != a.digest.Name() {
+		return nil, fmt.Errorf("what was vouched for is another module: got %q, want %q", v.Digest().Name(), a.digest.Name())
+	}
+	module, err := a.read(ctx)
+	var mismatch *DigestMismatchError
+	if errors.As(err, &mismatch) {
+		return nil, &DigestMismatchError{Want: mismatch.Want, Got: mismatch.Got, Signed: v.IsSigned()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMagic(module); err != nil {
+		return nil, err
+	}
+	return module, nil
+}
+
+// layerContent returns the content of a module's layer, from the store or from the registry.
+func (c *Client) layerContent(ctx context.Context, from *repository, ref Reference, module layer) ([]byte, error) {
+	// A stored file that cannot be read or is another one is replaced: the manifest decides, the store only saves time.
+	if stored, err := c.store.load(ref, module.size); err == nil && checkSHA256(stored, module.digest.Hex) == nil {
+		return stored, nil
+	}
+	content, err := from.blob(ctx, module)
+	if err != nil {
+		return nil, err
+	}
+	return c.keep(ref, content)
+}
+
+// downloaded returns a module of the scheme https or http.
+func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) {
+	// The store's file names have no place for a query: two different modules could go by one name.
+	if c.reuseStored && ref.download == ref.URI() && c.store.holds(ref) {
+		return c.store.load(ref, c.maxModuleBytes)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ref.download, http.NoBody)
+	if err != nil {
+		return nil, scrub(err)
+	}
+	resp, err := (&http.Client{Transport: c.connections}).Do(req)
+	if err != nil {
+		return nil, scrub(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &StatusError{Code: resp.StatusCode}
+	}
+	if resp.ContentLength > c.maxModuleBytes {
+		return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
+	}
+	content, err := readLimited(resp.Body, "module", c.maxModuleBytes)
+	if err != nil {
+		return nil, err
+	}
+	return c.keep(ref, content)
+}
+
+// keep stores a module and returns it, unless it is none.
+func (c *Client) keep(ref Reference, module []byte) ([]byte, error) {
+	if err := checkMagic(module); err != nil {
+		return nil, err
+	}
+	if err := c.store.save(ref, module); err != nil {
+		return nil, err
+	}
+	return module, nil
+}

@@ -1,0 +1,159 @@
+// Package registry turns a module reference into a digest and a digest into module bytes. It owns the reference syntax,
+// the sources file (which hosts may be reached in what way), registry credentials, the local store of modules and
+// pushing. It follows the OCI distribution and image specifications.
+//
+// It knows no signatures: it hands out bytes only for a VerifiedDigest, which registry/verify makes, or AllowUnsignedUnsafe
+// for operators who chose so. It knows no WebAssembly beyond the four bytes a module starts with, and no flags.
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// The limits a Config without its own ones has. Real policies are below 10 MiB, but interpreters compiled to WebAssembly
+// reach 100 MiB; a manifest of 4 MiB is what registries themselves accept.
+const (
+	DefaultMaxModuleBytes   = 512 << 20
+	DefaultMaxManifestBytes = 4 << 20
+)
+
+// Config configures a Client. The zero value reaches HTTPS registries with the user's Docker credentials and stores nothing.
+type Config struct {
+	Sources  Sources
+	StoreDir string         // root of the local store; empty: modules are kept nowhere
+	Keychain authn.Keychain // nil: authn.DefaultKeychain, which reads $DOCKER_CONFIG/config.json. Failures mean no credentials
+
+	// ReuseStored takes a module from the store without asking its registry or server, unless its reference is the tag
+	// latest. What is taken that way is not tied to any digest, so it can be used unsigned only.
+	ReuseStored bool
+
+	MaxModuleBytes   int64 // zero: DefaultMaxModuleBytes
+	MaxManifestBytes int64 // zero: DefaultMaxManifestBytes
+}
+
+// Client reaches registries and the local store. Goroutines may share it; it needs no closing.
+type Client struct {
+	connections      *connections
+	keychain         authn.Keychain
+	store            Store
+	reuseStored      bool
+	maxModuleBytes   int64
+	maxManifestBytes int64
+}
+
+// Open makes a client. It reads the certificate files of the sources, and contacts nobody. The error joins what is wrong
+// with each of them.
+func Open(cfg Config) (*Client, error) {
+	connections, err := newConnections(cfg.Sources)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Keychain == nil {
+		cfg.Keychain = authn.DefaultKeychain
+	}
+	if cfg.MaxModuleBytes == 0 {
+		cfg.MaxModuleBytes = DefaultMaxModuleBytes
+	}
+	if cfg.MaxManifestBytes == 0 {
+		cfg.MaxManifestBytes = DefaultMaxManifestBytes
+	}
+	return &Client{
+		connections:      connections,
+		keychain:         optionalCredentials{cfg.Keychain},
+		store:            NewStore(cfg.StoreDir),
+		reuseStored:      cfg.ReuseStored,
+		maxModuleBytes:   cfg.MaxModuleBytes,
+		maxManifestBytes: cfg.MaxManifestBytes,
+	}, nil
+}
+
+// RemoteOptions returns the options under which go-containerregistry follows this client's sources, credentials and
+// limits, until ctx ends. Signature lookups use them, so that they reach a registry exactly as pulls do.
+func (c *Client) RemoteOptions(ctx context.Context) []remote.Option {
+	return []remote.Option{
+		remote.WithTransport(&manifestLimit{next: c.connections, limit: c.maxManifestBytes}),
+		remote.WithAuthFromKeychain(c.keychain),
+		remote.WithContext(ctx),
+	}
+}
+
+// Fetch finds out what ref means now: for a registry, the digest of its manifest, and the module's layer. Only manifests
+// are read; Artifact.Module reads the module. A tag is asked for here, once. The error is a *FetchError.
+func (c *Client) Fetch(ctx context.Context, ref Reference) (*Artifact, error) {
+	artifact, err := c.fetch(ctx, ref)
+	if err != nil {
+		return nil, &FetchError{Reference: ref, Err: err}
+	}
+	return artifact, nil
+}
+
+func (c *Client) fetch(ctx context.Context, ref Reference) (*Artifact, error) {
+	switch ref.Scheme() {
+	case SchemeFile:
+		return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
+			return readFile(ref.FilePath(), c.maxModuleBytes)
+		}), nil
+	case SchemeHTTPS, SchemeHTTP:
+		return newArtifact(ref, name.Digest{}, func(ctx context.Context) ([]byte, error) {
+			return c.downloaded(ctx, ref)
+		}), nil
+	case SchemeRegistry:
+		return c.fetchImage(ctx, ref)
+	}
+	return nil, errors.New("the reference is empty")
+}
+
+func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, error) {
+	if c.reuseStored && !ref.movable() && c.store.holds(ref) {
+		// Even a digest in the reference says nothing about the file's bytes: the manifest that would is in the registry.
+		return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
+			return c.store.load(ref, c.maxModuleBytes)
+		}), nil
+	}
+	from, err := c.authenticate(ctx, ref.image.repository)
+	if err != nil {
+		return nil, err
+	}
+	digest, manifest, err := from.manifest(ctx, ref.image.reference())
+	if err != nil {
+		return nil, err
+	}
+	module, err := from.module(ctx, manifest)
+	if err != nil {
+		return nil, err
+	}
+	if module.size > c.maxModuleBytes {
+		return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
+	}
+	return newArtifact(ref, digest, func(ctx context.Context) ([]byte, error) {
+		return c.layerContent(ctx, from, ref, module)
+	}), nil
+}
+
+// Digest asks the registry what ref means now. The digest is that of the manifest's bytes, not what a header says. The
+// error is a *FetchError, for references to other schemes as well.
+func (c *Client) Digest(ctx context.Context, ref Reference) (name.Digest, error) {
+	digest, err := c.digest(ctx, ref)
+	if err != nil {
+		return name.Digest{}, &FetchError{Reference: ref, Err: err}
+	}
+	return digest, nil
+}
+
+func (c *Client) digest(ctx context.Context, ref Reference) (name.Digest, error) {
+	image, err := ref.OCI()
+	if err != nil {
+		return name.Digest{}, err
+	}
+	from, err := c.authenticate(ctx, image.Context())
+	if err != nil {
+		return name.Digest{}, err
+	}
+	digest, _, err := from.manifest(ctx, image)
+	return digest, err
+}

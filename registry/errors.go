@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// fault is an error that is nothing but its text. The texts are Kubewarden's, capitals included: scripts match them.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+const (
+	errNoLayers         = fault("Fail to interact with OCI registry: No layers to pull")
+	errNotOneLayer      = fault("Cannot verify local file integrity, the remote manifest doesn't have only one WASM layer")
+	errLayerNotSHA256   = fault("The checksum inside of the remote manifest is not using the sha256 hashing algorithm as expected.")
+	errNoPlatform       = fault("Image manifest not found: no entry found in image index manifest matching client's default platform")
+	errNotWasm          = fault("invalid wasm file")
+	errPushDestination  = fault("Invalid destination format")
+	errCertificateShape = fault("Invalid certificate: Raw certificate is not in PEM nor in DER encoding")
+)
+
+// FetchError reports a module that could not be resolved or read. Its text holds no credentials: URLs appear without
+// user information and query.
+type FetchError struct {
+	Reference Reference
+	Err       error
+}
+
+func (e *FetchError) Error() string { return fmt.Sprintf("fetch %q: %v", e.Reference.URI(), e.Err) }
+
+// Unwrap returns the cause; context errors stay visible through it.
+func (e *FetchError) Unwrap() error { return e.Err }
+
+// Hint says what the operator can do next; empty when the text already says it.
+func (e *FetchError) Hint() string { return hint(e.Reference.Host(), e.Err) }
+
+// PushError reports a module that could not be pushed. Like FetchError, it holds no credentials.
+type PushError struct {
+	Reference Reference
+	Err       error
+}
+
+func (e *PushError) Error() string { return fmt.Sprintf("push %q: %v", e.Reference.URI(), e.Err) }
+
+// Unwrap returns the cause.
+func (e *PushError) Unwrap() error { return e.Err }
+
+// Hint says what the operator can do next; empty when the text already says it.
+func (e *PushError) Hint() string { return hint(e.Reference.Host(), e.Err) }
+
+// PlainHTTPError reports a request that would have gone out unencrypted to a host the operator did not list as insecure.
+// Nothing was sent.
+type PlainHTTPError struct {
+	Host string // host[:port], as it would have to be listed
+}
+
+func (e *PlainHTTPError) Error() string {
+	return fmt.Sprintf("plain http to %q refused: the host is not listed in insecure_sources", e.Host)
+}
+
+// Hint names the entry that would allow the request.
+func (e *PlainHTTPError) Hint() string {
+	return fmt.Sprintf("serve %q over https, or list it under insecure_sources in the sources file", e.Host)
+}
+
+// TooLargeError reports foreign content refused because of its size; at most Limit bytes of it were read.
+type TooLargeError struct {
+	What  string // "manifest" or "module"
+	Limit int64  // in bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%s is larger than the limit of %d bytes", e.What, e.Limit)
+}
+
+// DigestMismatchError reports bytes that are not those the manifest promises.
+type DigestMismatchError struct {
+	Want, Got string // hex SHA-256
+	Signed    bool   // whether the manifest's signatures had been verified
+}
+
+func (e *DigestMismatchError) Error() string {
+	if e.Signed {
+		return fmt.Sprintf("The digest of the local file doesn't match with the one reported inside of the signed manifest."+
+			" Got %s instead of %s", e.Got, e.Want)
+	}
+	return fmt.Sprintf("Fail to interact with OCI registry: Invalid digest. Expected sha256:%s, got sha256:%s", e.Want, e.Got)
+}
+
+// StatusError reports an https or http module whose server did not answer 200.
+type StatusError struct {
+	Code int
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("unexpected status %d %s", e.Code, http.StatusText(e.Code))
+}
+
+func hint(host string, err error) string {
+	var (
+		hinted    interface{ Hint() string }
+		response  *transport.Error
+		authority x509.UnknownAuthorityError
+		large     *TooLargeError
+	)
+	switch {
+	case errors.As(err, &authority): // before the next: to local addresses plain http is tried, and refused, as well
+		return fmt.Sprintf("list the CA of %q under source_authorities in the sources file", host)
+	case errors.As(err, &hinted):
+		return hinted.Hint()
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return (&PlainHTTPError{Host: host}).Hint()
+	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
+		return fmt.Sprintf("put credentials for %q that allow this repository into config.json of the Docker config directory", host)
+	case errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
+		return "check the repository and the tag; some registries also answer so when credentials are missing"
+	case errors.As(err, &large):
+		return fmt.Sprintf("check that the reference names a policy, or raise the limit on the size of a %s", large.What)
+	}
+	return ""
+}
+
+// scrub takes user information and query out of the URL an HTTP client's error carries: registries redirect to storage
+// with signed tokens in the query, and an operator may have written a password into a module's URL. It must see the error
+// before anything formats it.
+func scrub(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		failed.URL = withoutSecrets(failed.URL)
+	}
+	return err
+}
+
+func withoutSecrets(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "(URL left out)"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
