@@ -1,0 +1,6 @@
+// Package hostcalls decides what a guest may ask of the host and hands the call to the capability that answers it:
+// capability paths, the grants a policy has, dispatch, and the guest's log.
+//
+// It knows no WebAssembly: a call is a namespace, an operation and a payload. The capabilities themselves are in the
+// packages below this one, one a namespace.
+package hostcalls

@@ -1,0 +1,38 @@
+// Package net answers the host capabilities of namespace net: name resolution with the host's own resolver.
+package net
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+
+	"policy-server/hostcalls"
+)
+
+// LookupHost answers net/v1/dns_lookup_host.
+//
+//	request:  a JSON string, the host name         "registry.example"
+//	response: {"ips": [string, …]}, at least one   {"ips": ["192.0.2.7"]}
+//
+// A literal address answers itself; each address comes once. Errors: the resolver's. Obeys ctx.
+func LookupHost(ctx context.Context, payload []byte) ([]byte, error) {
+	var host string
+	if err := json.Unmarshal(payload, &host); err != nil {
+		return nil, fmt.Errorf("decode host name: %w", err)
+	}
+	addresses, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return nil, &hostcalls.FailureError{Err: fmt.Errorf("failed to lookup address information: %w", err)}
+	}
+	response := struct {
+		IPs []string `json:"ips"`
+	}{}
+	for _, address := range addresses {
+		if ip := address.IP.String(); !slices.Contains(response.IPs, ip) {
+			response.IPs = append(response.IPs, ip)
+		}
+	}
+	return json.Marshal(response)
+}
