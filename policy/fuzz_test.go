@@ -1,0 +1,54 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"policy-server/policy"
+)
+
+// FuzzParseDefinitions holds that whatever is accepted has settings that are a JSON object and names that can be served.
+func FuzzParseDefinitions(f *testing.F) {
+	f.Add([]byte("a: {module: m, settings: {x: [1, 0x1F, 1.5, ~, yes]}, hostCapabilities: ['*']}"))
+	f.Add([]byte("a: &x\n  module: m\nb: *x\n"))
+	f.Add([]byte(`{"a":{"module":"m","settings":null,"timeoutEvalSeconds":5}}`))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		definitions, _, err := policy.ParseDefinitions(file)
+		if err != nil {
+			return
+		}
+		for _, d := range definitions {
+			var object map[string]any
+			if err := json.Unmarshal(d.Settings, &object); err != nil {
+				t.Fatalf("settings of %q: %v: %s", d.ID, err, d.Settings)
+			}
+			if _, err := policy.ParseID(string(d.ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzParseMetadata holds that accepted metadata survives being written and read again.
+func FuzzParseMetadata(f *testing.F) {
+	f.Add([]byte(`{"protocolVersion":"v1","rules":[{"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["CREATE"]}],"mutating":false}`))
+	f.Add([]byte("rules: []\nmutating: true\nexecutionMode: wasi\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		metadata, err := policy.ParseMetadataYAML(data)
+		if err != nil {
+			return
+		}
+		_, _ = metadata.CheckAuthored(), metadata.CheckServable()
+		written, err := metadata.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := policy.ParseMetadata(written)
+		if err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		if rewritten, err := again.Encode(); err != nil || string(rewritten) != string(written) {
+			t.Fatalf("%s became %s, %v", written, rewritten, err)
+		}
+	})
+}

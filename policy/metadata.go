@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// MetadataSection is the name of the custom section of a module that holds its metadata as JSON. Of several sections
+// with that name the first counts.
+const MetadataSection = "io.kubewarden.metadata"
+
+// CompatibleVersion is the Kubewarden version whose policies run here. A policy's minimumKubewardenVersion is compared
+// with it; it is not our own release.
+const CompatibleVersion = "1.36.0"
+
+// Metadata is what a policy's author declares about a module. When serving, only ExecutionMode, ProtocolVersion and
+// MinimumKubewardenVersion matter; the rest informs people and other tools, and grants nothing.
+type Metadata struct {
+	ProtocolVersion          string            `json:"protocolVersion,omitempty"` // "v1" or "Unknown"
+	Rules                    []Rule            `json:"rules"`                     // required, may be empty
+	Annotations              map[string]string `json:"annotations,omitempty"`
+	Mutating                 bool              `json:"mutating"` // required
+	BackgroundAudit          bool              `json:"backgroundAudit"`
+	ExecutionMode            ExecutionMode     `json:"executionMode"`
+	PolicyType               string            `json:"policyType"` // "kubernetes" or "raw"
+	ContextAwareResources    []MetadataKind    `json:"contextAwareResources"`
+	HostCapabilities         []string          `json:"hostCapabilities,omitempty"`
+	MinimumKubewardenVersion string            `json:"minimumKubewardenVersion,omitempty"`
+}
+
+// Rule says which requests a policy is meant for, as in a webhook configuration.
+type Rule struct {
+	APIGroups   []string `json:"apiGroups"`
+	APIVersions []string `json:"apiVersions"`
+	Resources   []string `json:"resources"`
+	Operations  []string `json:"operations"`
+}
+
+// MetadataKind is a kind of Kubernetes object a policy wants to read.
+type MetadataKind struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+}
+
+// ExecutionMode is the guest protocol a module speaks.
+type ExecutionMode string
+
+// The execution modes.
+const (
+	ExecuteWaPC       ExecutionMode = "kubewarden-wapc"
+	ExecuteOPA        ExecutionMode = "opa"
+	ExecuteGatekeeper ExecutionMode = "gatekeeper"
+	ExecuteWASI       ExecutionMode = "wasi"
+)
+
+// ParseMetadata reads metadata as it stands in a module: JSON, unknown keys ignored. Missing optional keys get their
+// defaults.
+func ParseMetadata(data []byte) (Metadata, error) {
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(data, &given); err != nil {
+		return Metadata{}, err
+	}
+	for _, required := range []string{"rules", "mutating"} {
+		if value, ok := given[required]; !ok || string(value) == "null" {
+			return Metadata{}, fmt.Errorf("missing field `%s`", required)
+		}
+	}
+	m := Metadata{BackgroundAudit: true, ExecutionMode: ExecuteWaPC, PolicyType: "kubernetes"}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Metadata{}, err
+	}
+	if err := m.checkValues(); err != nil {
+		return Metadata{}, err
+	}
+	m.normalise()
+	return m, nil
+}
+
+// ParseMetadataYAML reads metadata as an author writes it, in YAML.
+func ParseMetadataYAML(data []byte) (Metadata, error) {
+	root, err := document(data)
+	if err != nil {
+		return Metadata{}, err
+	}
+	if root == nil {
+		return Metadata{}, fmt.Errorf("missing field `rules`")
+	}
+	asJSON, err := appendJSON(nil, root)
+	if err != nil {
+		return Metadata{}, err
+	}
+	return ParseMetadata(asJSON)
+}
+
+func (m *Metadata) checkValues() error {
+	for _, enum := range []struct{ field, value, known string }{
+		{"protocolVersion", m.ProtocolVersion, ",v1,Unknown"},
+		{"executionMode", string(m.ExecutionMode), "kubewarden-wapc,opa,gatekeeper,wasi"},
+		{"policyType", m.PolicyType, "kubernetes,raw"},
+	} {
+		if !slices.Contains(strings.Split(enum.known, ","), enum.value) {
+			return fmt.Errorf("%s: unknown variant %q, expected one of %s", enum.field, enum.value,
+				strings.TrimPrefix(strings.ReplaceAll(enum.known, ",", ", "), ", "))
+		}
+	}
+	for i, rule := range m.Rules {
+		for _, operation := range rule.Operations {
+			if !slices.Contains([]string{"CREATE", "UPDATE", "DELETE", "CONNECT", "*"}, operation) {
+				return fmt.Errorf("rules[%d].operations: unknown operation %q; known: CREATE, UPDATE, DELETE, CONNECT, *", i, operation)
+			}
+		}
+	}
+	if m.MinimumKubewardenVersion != "" {
+		if _, err := semver.StrictNewVersion(m.MinimumKubewardenVersion); err != nil {
+			return fmt.Errorf("minimumKubewardenVersion %q: %w", m.MinimumKubewardenVersion, err)
+		}
+	}
+	return nil
+}
+
+// normalise sorts what is a set, and makes an absent list an empty one, so that equal metadata has equal JSON.
+func (m *Metadata) normalise() {
+	slices.SortFunc(m.ContextAwareResources, func(a, b MetadataKind) int {
+		return strings.Compare(a.APIVersion+"\x00"+a.Kind, b.APIVersion+"\x00"+b.Kind)
+	})
+	m.ContextAwareResources = slices.Compact(m.ContextAwareResources)
+	if m.ContextAwareResources == nil {
+		m.ContextAwareResources = []MetadataKind{}
+	}
+	slices.Sort(m.HostCapabilities)
+	m.HostCapabilities = slices.Compact(m.HostCapabilities)
+}
+
+// Encode returns m as the JSON that goes into a module.
+func (m Metadata) Encode() ([]byte, error) { return json.Marshal(m) }
+
+// CheckServable reports why a module with this metadata cannot be served here: a newer Kubewarden wanted, or a waPC
+// module whose protocol version is missing or unknown.
+func (m Metadata) CheckServable() error {
+	if m.MinimumKubewardenVersion != "" {
+		wanted, err := semver.StrictNewVersion(m.MinimumKubewardenVersion)
+		if err != nil {
+			return err
+		}
+		ours := semver.MustParse(CompatibleVersion)
+		if wanted.Major() > ours.Major() || wanted.Major() == ours.Major() && wanted.Minor() > ours.Minor() {
+			return fmt.Errorf("Policy required Kubewarden version %d.%d.0 but is running on %s", wanted.Major(), wanted.Minor(), CompatibleVersion)
+		}
+	}
+	if m.ExecutionMode != ExecuteWaPC {
+		return nil
+	}
+	switch m.ProtocolVersion {
+	case "v1":
+		return nil
+	case "":
+		return fmt.Errorf("Policy is missing protocol version, which is required for KubewardenWapc execution mode")
+	default:
+		return fmt.Errorf("Policy uses protocol version %s but only V1 is supported", m.ProtocolVersion)
+	}
+}

@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"fmt"
+
+	"policy-server/runtime"
+	"policy-server/runtime/wasm"
+)
+
+// module is what several policies may share: compiled code and what its author declared about it.
+type module struct {
+	compiled *runtime.Module
+	metadata Metadata
+	digest   string // of the manifest; empty for a module that has none
+}
+
+// ReadMetadata returns the metadata inside a module and whether there is any.
+func ReadMetadata(code []byte) (Metadata, bool, error) {
+	parsed, err := wasm.Parse(code)
+	if err != nil {
+		return Metadata{}, false, fmt.Errorf("cannot parse custom section of wasm module: %w", err)
+	}
+	section, ok := parsed.Custom(MetadataSection)
+	if !ok {
+		return Metadata{}, false, nil
+	}
+	metadata, err := ParseMetadata(section)
+	if err != nil {
+		return Metadata{}, true, fmt.Errorf("cannot deserialize custom section `%s` of wasm module: %w", MetadataSection, err)
+	}
+	return metadata, true, nil
+}
+
+// servable returns the metadata of a module that is to be served and the protocol it speaks, or why it cannot be. A
+// module without metadata counts as waPC without protocol version, and is refused for it.
+func servable(code []byte) (Metadata, runtime.Protocol, error) {
+	metadata, ok, err := ReadMetadata(code)
+	if err != nil {
+		return Metadata{}, "", err
+	}
+	if !ok {
+		metadata.ExecutionMode = ExecuteWaPC
+	}
+	if err := metadata.CheckServable(); err != nil {
+		return Metadata{}, "", err
+	}
+	switch metadata.ExecutionMode {
+	case ExecuteWaPC:
+		return metadata, runtime.WaPC, nil
+	case ExecuteWASI:
+		return metadata, runtime.WASI, nil
+	}
+	return Metadata{}, "", fmt.Errorf("execution mode %q is not supported yet; supported: %s, %s", metadata.ExecutionMode, ExecuteWaPC, ExecuteWASI)
+}
