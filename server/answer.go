@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"policy-server/admission"
+	"policy-server/policy"
+)
+
+// endpoint is what the three endpoints differ in: where the request comes from, what it looks like, and how its answer
+// is written.
+type endpoint struct {
+	origin policy.Origin
+	parse  func(body []byte) (*admission.Request, error)
+	append func(dst []byte, response *admission.Response) []byte
+}
+
+// answer handles one request from its first byte to its log line.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, e endpoint) {
+	began := time.Now()
+	id, request, err := s.read(w, r, e)
+	if err != nil {
+		s.refuseCall(w, r, id, began, err)
+		return
+	}
+	ctx, cancel := withClientTimeout(r)
+	defer cancel()
+	response, err := s.evaluator.Evaluate(ctx, id, request, e.origin)
+	if err != nil {
+		s.refuseCall(w, r, id, began, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if _, err := w.Write(e.append(make([]byte, 0, 512+2*len(response.Patch)), &response)); err != nil {
+		s.log.Warn("response not delivered", zap.String("policy_id", string(id)), zap.String("uid", request.UID()), zap.Error(err))
+	}
+	s.logVerdict(r, id, request, &response, time.Since(began))
+}
+
+// read returns what the client asks: which policy, about which request. The policy's name is checked first and looked
+// up last, so a bad body to an unknown policy is reported as a bad body.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (policy.ID, *admission.Request, error) {
+	id, err := policyID(r)
+	if err != nil {
+		return "", nil, err
+	}
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return id, nil, errNotJSON
+	}
+	body, err := readBody(http.MaxBytesReader(w, r.Body, s.config.MaxBody), r.ContentLength, s.config.MaxBody)
+	if err != nil {
+		return id, nil, &bodyError{err}
+	}
+	request, err := e.parse(body)
+	return id, request, err
+}
+
+// readBody reads all of body, in one allocation when its announced length is believable.
+func readBody(body io.Reader, announced, limit int64) ([]byte, error) {
+	if announced < 0 || announced > limit {
+		return io.ReadAll(body)
+	}
+	data := make([]byte, announced)
+	n, err := io.ReadFull(body, data)
+	if errors.Is(err, io.EOF) {
+		err = nil // an empty body
+	}
+	return data[:n], err
+}
+
+// isJSON reports whether a Content-Type is application/json or application/…+json.
+func isJSON(contentType string) bool {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (mediaType == "application/json" ||
+		strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json"))
+}
+
+// withClientTimeout bounds an evaluation by how long the API server will wait: it says so in the query parameter
+// timeout, as in "10s". Anything else there is ignored.
+func withClientTimeout(r *http.Request) (context.Context, context.CancelFunc) {
+	timeout, err := time.ParseDuration(r.URL.Query().Get("timeout"))
+	if err != nil || timeout <= 0 {
+		return r.Context(), func() {}
+	}
+	return context.WithTimeout(r.Context(), timeout)
+}
+
+// refuseCall answers a request that got no verdict.
+func (s *Server) refuseCall(w http.ResponseWriter, r *http.Request, id policy.ID, began time.Time, err error) {
+	f := failureOf(err)
+	log := s.log.Debug
+	if f.status >= 500 {
+		log = s.log.Error
+	}
+	log("response failed", zap.String("policy_id", string(id)), zap.String("uri", r.URL.Path), zap.Int("status", f.status),
+		zap.Duration("latency", time.Since(began)), zap.Error(err))
+	writeFailure(w, f)
+}
+
+// logVerdict writes the one line an evaluation gets.
+func (s *Server) logVerdict(r *http.Request, id policy.ID, request *admission.Request, response *admission.Response, latency time.Duration) {
+	namespace, _ := request.Namespace()
+	fields := []zap.Field{
+		zap.String("policy_id", string(id)), zap.String("uri", r.URL.Path), zap.String("request_uid", request.UID()),
+		zap.String("kind", request.Kind()), zap.String("namespace", namespace), zap.String("name", request.Name()),
+		zap.String("operation", request.Operation()), zap.Bool("allowed", response.Allowed), zap.Bool("mutated", response.Patch != nil),
+	}
+	if status := response.Status; status != nil {
+		if status.Code != nil {
+			fields = append(fields, zap.Int32("response_code", *status.Code))
+		}
+		if status.Message != nil {
+			fields = append(fields, zap.String("response_message", *status.Message))
+		}
+	}
+	s.log.Info("finished processing request", append(fields, zap.Int("status", http.StatusOK), zap.Duration("latency", latency))...)
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Run serves until ctx ends, then shuts down in this order: unready, stop accepting, drain, retire, close. It returns
+// nil after an orderly end; the error of a listener, or what did not end within Config.Drain, otherwise.
+//
+// The API listens before the readiness probe does, so a probe that answers finds the API there.
+func (s *Server) Run(ctx context.Context) error {
+	api, readiness := s.httpServer(s.Handler()), s.httpServer(s.ReadinessHandler())
+	apiListener, err := listen(ctx, s.config.Address)
+	if err != nil {
+		return err
+	}
+	readinessListener, err := listen(ctx, s.config.Readiness)
+	if err != nil {
+		return errors.Join(err, apiListener.Close())
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- api.Serve(apiListener) }()
+	go func() { failed <- readiness.Serve(readinessListener) }()
+	s.ready.Store(true)
+	s.log.Info("server listening", zap.Stringer("address", apiListener.Addr()), zap.Stringer("readiness", readinessListener.Addr()))
+
+	select {
+	case err = <-failed:
+		s.log.Error("listener failed", zap.Error(err))
+	case <-ctx.Done():
+		s.log.Info("shutting down", zap.Duration("drain", s.config.Drain))
+	}
+	return errors.Join(err, s.shutDown(api, readiness))
+}
+
+// shutDown is the one place that knows the order.
+func (s *Server) shutDown(api, readiness *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain) // Run's own context is over
+	defer cancel()
+	s.ready.Store(false)        // unready
+	err := api.Shutdown(ctx)    // stop accepting, and drain
+	if s.config.Retire != nil { // retire
+		err = errors.Join(err, s.config.Retire(ctx))
+	}
+	return errors.Join(err, readiness.Close(), api.Close()) // close
+}
+
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // with prior knowledge, as upstream's server takes it
+	return &http.Server{
+		Handler:           handler,
+		Protocols:         protocols,
+		ReadHeaderTimeout: 10 * time.Second, // a client that never ends its headers holds no connection for long
+		IdleTimeout:       2 * time.Minute,  // longer than the API server's own, so that it is the one to close
+		ErrorLog:          zap.NewStdLog(s.log.Named("http")),
+	}
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %q: %w", address, err)
+	}
+	return listener, nil
+}
