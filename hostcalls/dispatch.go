@@ -67,7 +67,7 @@ func unknown(namespace, operation string) error {
 	path, inNamespace := join(namespace, operation), namespace == "tracing"
 	for _, known := range Known() {
 		if known == path {
-			return fmt.Errorf("host capability %q is not supported by this server yet", path)
+			return fmt.Errorf("host capability %q is not supported yet", path)
 		}
 		inNamespace = inNamespace || known.segments()[0] == namespace
 	}

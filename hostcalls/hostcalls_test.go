@@ -109,7 +109,7 @@ func TestCall(t *testing.T) {
 		"unknown and not granted":     {"oci/*", "moon", "v1/phase", "", "", "Policy has not been granted access to the 'moon/v1/phase' host capability. The violation has been reported."},
 		"unknown namespace":           {"*", "moon", "v1/phase", "", "", "unknown namespace: moon"},
 		"unknown operation":           {"net/*", "net", "v2/whois", "", "", "unknown operation: v2/whois"},
-		"known, without an answer":    {"*", "oci", "v2/verify", "", "", `host capability "oci/v2/verify" is not supported by this server yet`},
+		"known, without an answer":    {"*", "oci", "v2/verify", "", "", `host capability "oci/v2/verify" is not supported yet`},
 		"log needs no grant":          {"oci/*", "tracing", "log", "{}", "", ""},
 		"nothing else of tracing is":  {"*", "tracing", "spans", "{}", "", "unknown operation: spans"},
 		"tracing has no denial texts": {"oci/*", "tracing", "spans", "{}", "", "unknown operation: spans"},

@@ -1,0 +1,20 @@
+// Package capabilities is the one list of the host capabilities that both programs offer to guests, so that a policy tried
+// with the CLI finds the same host as one that is served.
+package capabilities
+
+import (
+	"go.uber.org/zap"
+
+	"policy-server/hostcalls"
+	"policy-server/hostcalls/net"
+	"policy-server/hostcalls/oci"
+	"policy-server/registry"
+)
+
+// New returns the dispatcher of all capabilities. Those about images reach registries through client.
+func New(client *registry.Client, log *zap.Logger) *hostcalls.Dispatcher {
+	return hostcalls.NewDispatcher(map[hostcalls.Path]hostcalls.Capability{
+		hostcalls.NetLookupHost:     net.LookupHost,
+		hostcalls.OCIManifestDigest: oci.ManifestDigest(client),
+	}, log)
+}

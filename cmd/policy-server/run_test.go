@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap/zapcore"
+
+	"policy-server/cmd/internal/logs"
+)
+
+// call runs the program with args and returns its exit code and outputs.
+func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// file writes content to a file of the test's own.
+func file(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file.yml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUsageErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"unknown flag":        {[]string{"--colour"}, "error: unexpected argument '--colour' found\n\nFor more information, try '--help'.\n"},
+		"unknown subcommand":  {[]string{"serve"}, "error: unrecognized subcommand 'serve'"},
+		"value missing":       {[]string{"--port"}, "error: a value is required for '--port' but none was supplied"},
+		"flag twice":          {[]string{"--port", "1", "--port", "2"}, "error: the argument '--port' cannot be used multiple times"},
+		"switch twice":        {[]string{"--continue-on-errors", "--continue-on-errors"}, "error: the argument '--continue-on-errors' cannot be used multiple times"},
+		"port out of range":   {[]string{"--port", "65536"}, "error: invalid value '65536' for '--port <PORT>': not a port; legal: 0 to 65535"},
+		"no workers":          {[]string{"--workers", "0"}, "error: invalid value '0' for '--workers <N>': not a number of evaluations; legal: 1 to 65536"},
+		"workers are words":   {[]string{"--workers", "many"}, "error: invalid value 'many' for '--workers <N>'"},
+		"no time":             {[]string{"--policy-timeout", "0"}, "error: invalid value '0' for '--policy-timeout <SECONDS>': not a number of seconds; legal: 1 or more, or --disable-timeout-protection"},
+		"unknown log format":  {[]string{"--log-fmt", "xml"}, "error: invalid value 'xml' for '--log-fmt <LOG_FMT>'\n  [possible values: text, json, otlp]"},
+		"upper-case level":    {[]string{"--log-level", "INFO"}, "error: invalid value 'INFO' for '--log-level <LOG_LEVEL>'\n  [possible values: trace, debug, info, warn, error]"},
+		"docs without output": {[]string{"docs"}, "the following required arguments were not provided:\n  --output <FILE>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := call(t, c.args...)
+			if code != 2 || stdout != "" || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit %d, stdout %q, stderr %q, want %q", code, stdout, stderr, c.want)
+			}
+		})
+	}
+}
+
+// TestUnsupported holds that every setting without function refuses to be set, by its own name, as flag and as variable.
+func TestUnsupported(t *testing.T) {
+	tested := 0
+	for _, s := range table() {
+		if s.set != nil {
+			continue
+		}
+		tested++
+		t.Run(s.flag, func(t *testing.T) {
+			args, value := []string{"--" + s.flag}, "true"
+			if s.placeholder != "" {
+				args, value = []string{"--" + s.flag, "x"}, "x"
+			}
+			want := "error: '--" + s.flag + "' (" + s.env + ") is not supported yet"
+			if code, _, stderr := call(t, args...); code != 2 || !strings.Contains(stderr, want) {
+				t.Errorf("flag: exit %d, %q, want %q", code, stderr, want)
+			}
+			t.Setenv(s.env, value)
+			if code, _, stderr := call(t); code != 2 || !strings.Contains(stderr, want) {
+				t.Errorf("variable: exit %d, %q, want %q", code, stderr, want)
+			}
+			if s.placeholder == "" {
+				t.Setenv(s.env, "false")
+				if code, _, stderr := call(t, "--policies", "none.yml"); code != 1 || strings.Contains(stderr, "not supported") {
+					t.Errorf("switched off: exit %d, %q", code, stderr)
+				}
+			}
+		})
+	}
+	if tested < 10 {
+		t.Errorf("only %d settings are unsupported: is the table read right?", tested)
+	}
+	if code, _, stderr := call(t, "--log-fmt", "otlp"); code != 2 || !strings.Contains(stderr, "value 'otlp' for '--log-fmt <LOG_FMT>' (KUBEWARDEN_LOG_FMT) is not supported yet") {
+		t.Errorf("otlp: exit %d, %q", code, stderr)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	none := file(t, "")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"host name as address":    {[]string{"--addr", "localhost"}, "Error: error parsing arguments: invalid socket address syntax\n"},
+		"no policies file":        {[]string{"--policies", "/none.yml"}, `Error: error while loading policies from "/none.yml": open /none.yml: no such file or directory`},
+		"bad policies file":       {[]string{"--policies", file(t, "a: {settings: []}")}, "a: module is missing"},
+		"no sources file":         {[]string{"--policies", none, "--sources-path", "/none.yml"}, "Error: error while loading sources from /none.yml: "},
+		"bad sources file":        {[]string{"--policies", none, "--sources-path", file(t, "insecure_sources: a.com")}, "insecure_sources"},
+		"unreadable authority":    {[]string{"--policies", none, "--sources-path", file(t, "source_authorities: {a.com: [{type: Path, path: /none.pem}]}")}, "Error: error while loading sources from "},
+		"no verification file":    {[]string{"--policies", none, "--verification-path", "/none.yml"}, "Error: failed to read verification file: "},
+		"bad verification file":   {[]string{"--policies", none, "--verification-path", file(t, "allOf: 1")}, "Not a valid configuration file: "},
+		"docs to no folder":       {[]string{"docs", "--output", "/none/docs.md"}, "Error: cannot create file /none/docs.md: "},
+		"the first policy is bad": {[]string{"--policies", file(t, "a: {module: 'file:///none.wasm'}")}, "Error: Error while downloading policy 'a' from file:///none.wasm: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("KUBEWARDEN_POLICIES_DOWNLOAD_DIR", t.TempDir())
+			code, _, stderr := call(t, c.args...)
+			if code != 1 || !strings.HasPrefix(stderr, "Error: ") || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit %d, %q, want %q", code, stderr, c.want)
+			}
+		})
+	}
+}
+
+func TestResolve(t *testing.T) {
+	environment := map[string]string{
+		"KUBEWARDEN_PORT": "8443", "KUBEWARDEN_LOG_LEVEL": "trace", "KUBEWARDEN_CONTINUE_ON_ERRORS": "true",
+		"KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION": "false", "NO_COLOR": "1", "KUBEWARDEN_BIND_ADDRESS": "[::]",
+	}
+	lookup := func(name string) (string, bool) { text, ok := environment[name]; return text, ok }
+	command := new(cobra.Command)
+	values := addFlags(command)
+	if err := command.ParseFlags([]string{"--log-level=warn", "--workers", "3", "--policy-timeout", "7", "--disable-timeout-protection"}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := resolve(values, lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.port != 8443 || o.readinessPort != 8081 || o.logLevel != zapcore.WarnLevel || o.workers != 3 || !o.continueOnErrors || !o.noTimeout ||
+		o.policyTimeout != 7*time.Second || o.logFormat != logs.Text || o.policies != "policies.yml" || o.downloadDir != "." {
+		t.Errorf("got %+v", o)
+	}
+	if address := join(o.address, o.port); address != "[::]:8443" {
+		t.Errorf("address %s", address)
+	}
+	for name, text := range map[string]string{"KUBEWARDEN_CONTINUE_ON_ERRORS": "1", "KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION": "yes", "KUBEWARDEN_ENABLE_METRICS": ""} {
+		_, err := resolve(addFlags(new(cobra.Command)), func(asked string) (string, bool) { return text, asked == name })
+		if err == nil || !strings.Contains(err.Error(), "[possible values: true, false]") {
+			t.Errorf("%s=%q: %v", name, text, err)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	code, help, _ := call(t, "--help")
+	if code != 0 {
+		t.Errorf("help: exit %d", code)
+	}
+	for _, s := range table() {
+		if strings.Contains(help, "--"+s.flag+" ") == s.hidden || strings.Contains(help, s.env) == s.hidden {
+			t.Errorf("help shows --%s: %t", s.flag, !s.hidden)
+		}
+	}
+	for _, flag := range []string{"-V", "--version"} {
+		if code, version, _ := call(t, flag); code != 0 || !strings.HasPrefix(version, "policy-server 0.") {
+			t.Errorf("%s: exit %d, %q", flag, code, version)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "docs.md")
+	if code, _, stderr := call(t, "docs", "-o", path); code != 0 {
+		t.Fatalf("docs: exit %d, %s", code, stderr)
+	}
+	docs, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(docs, []byte("| `--port PORT` | `KUBEWARDEN_PORT` | `3000` |")) {
+		t.Errorf("docs: %s, %v", docs, err)
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"go.uber.org/zap"
+
+	"policy-server/cmd/internal/capabilities"
+	"policy-server/cmd/internal/logs"
+	"policy-server/policy"
+	"policy-server/registry"
+	"policy-server/registry/verify"
+	"policy-server/runtime"
+	"policy-server/server"
+)
+
+// files are the parsed files a server starts with.
+type files struct {
+	definitions  []policy.Definition
+	sources      registry.Sources
+	verification *verify.Config // nil: nothing is verified
+	warnings     []string
+}
+
+// serve loads what o names and serves it until ctx ends.
+func serve(ctx context.Context, o options, stdout io.Writer) error {
+	f, err := readFiles(o)
+	if err != nil {
+		return err
+	}
+	log := logs.New(stdout, o.logFormat, o.logLevel, "policy_server")
+	for _, warning := range f.warnings {
+		log.Warn("configuration", zap.String("warning", warning))
+	}
+	if o.dockerConfig != "" {
+		if err := os.Setenv("DOCKER_CONFIG", o.dockerConfig); err != nil { // where Docker's own libraries look
+			return err
+		}
+	}
+	engine, err := runtime.Open(ctx, runtime.Config{})
+	if err != nil {
+		return fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
+	}
+	defer func() { _ = engine.Close(context.WithoutCancel(ctx)) }()
+	loader, err := newLoader(o, f, engine, log)
+	if err != nil {
+		return err
+	}
+	set := loader.Load(ctx, f.definitions)
+	if err := set.Err(); err != nil && !o.continueOnErrors {
+		return errors.Join(err, set.Close(context.WithoutCancel(ctx)))
+	}
+	live := new(policy.Live)
+	if err := live.Swap(ctx, set); err != nil {
+		return err
+	}
+	log.Info("policies loaded", zap.Int("serving", len(set.IDs())), zap.Int("defined", len(f.definitions)))
+	return server.New(server.Config{
+		Address:   join(o.address, o.port),
+		Readiness: join(o.address, o.readinessPort),
+		Retire:    live.Retire,
+	}, policy.NewEvaluator(live, o.workers, o.alwaysAccept), log).Run(ctx)
+}
+
+// readFiles reads and parses every file before anything else happens, so that a typing mistake costs no download.
+func readFiles(o options) (files, error) {
+	var f files
+	data, err := os.ReadFile(o.policies)
+	if err == nil {
+		f.definitions, f.warnings, err = policy.ParseDefinitions(data)
+	}
+	if err != nil {
+		return files{}, fmt.Errorf("error while loading policies from %q: %w", o.policies, err)
+	}
+	if o.sources != "" {
+		var ignored []string
+		if data, err = os.ReadFile(o.sources); err == nil {
+			f.sources, ignored, err = registry.ParseSources(data)
+		}
+		if err != nil {
+			return files{}, fmt.Errorf("error while loading sources from %s: %w", o.sources, err)
+		}
+		for _, key := range ignored {
+			f.warnings = append(f.warnings, fmt.Sprintf("%s: %s: unknown key, ignored", o.sources, key))
+		}
+	}
+	if o.verification != "" {
+		if data, err = os.ReadFile(o.verification); err != nil {
+			return files{}, fmt.Errorf("failed to read verification file: %w", err)
+		}
+		config, err := verify.ParseConfig(data)
+		if err != nil {
+			return files{}, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
+		}
+		f.verification = &config
+	}
+	return f, nil
+}
+
+// newLoader wires registry, verifier, engine and host capabilities.
+func newLoader(o options, f files, engine *runtime.Engine, log *zap.Logger) (*policy.Loader, error) {
+	client, err := registry.Open(registry.Config{
+		Sources:     f.sources,
+		StoreDir:    o.downloadDir,
+		ReuseStored: f.verification == nil,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("error while loading sources from %s: %w", o.sources, err)
+	}
+	loader := &policy.Loader{
+		Registry: client,
+		Verifier: policy.AllowUnsignedUnsafe{},
+		Engine:   engine,
+		Calls:    capabilities.New(client, log),
+		Timeout:  o.policyTimeout,
+		Log:      log,
+	}
+	if o.noTimeout {
+		loader.Timeout = 0
+		log.Info("policy timeout protection is disabled")
+	} else {
+		log.Info("policy timeout protection is enabled", zap.Duration("execution_limit", o.policyTimeout))
+	}
+	if f.verification == nil {
+		log.Warn("no verification config: policies are served unsigned")
+		return loader, nil
+	}
+	if loader.Verifier, err = verify.New(*f.verification, client.RemoteOptions); err != nil {
+		return nil, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
+	}
+	return loader, nil
+}
