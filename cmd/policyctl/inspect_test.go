@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"policy-server/policy"
+	"policy-server/runtime/wasm"
+)
+
+const fullMetadata = podMetadata + `  io.kubewarden.policy.description: Short description
+  io.kubewarden.policy.author: Name Surname <name@example.com>
+  io.kubewarden.policy.url: https://git.example/pods
+  io.kubewarden.policy.license: Apache-2.0
+  io.kubewarden.policy.severity: medium
+  number: "7"
+contextAwareResources:
+- {apiVersion: v1, kind: Namespace}
+hostCapabilities: [kubernetes/get_resource]
+minimumKubewardenVersion: 1.10.0
+`
+
+const fullDetails = `Details
+title:                        gatekeeper-of-pods
+description:                  Short description
+author:                       Name Surname <name@example.com>
+url:                          https://git.example/pods
+source:                       https://git.example/pods
+license:                      Apache-2.0
+mutating:                     false
+background audit support:     true
+context aware:                true
+policy type:                  kubernetes
+execution mode:               kubewarden-wapc
+protocol version:             1
+minimum kubewarden version:   1.10.0
+
+Annotations
+io.kubewarden.kwctl           1.36.0
+io.kubewarden.policy.severity medium
+number                        7
+
+Rules
+- apiGroups:
+  - ''
+  apiVersions:
+  - v1
+  resources:
+  - pods
+  operations:
+  - CREATE
+
+Context Aware
+The policy requires access to the following Kubernetes resources at evaluation time:
+- apiVersion: v1
+  kind: Namespace
+To avoid abuses, review carefully what the policy requires access to.
+`
+
+const fullYAML = `protocolVersion: v1
+rules:
+- apiGroups:
+  - ''
+  apiVersions:
+  - v1
+  resources:
+  - pods
+  operations:
+  - CREATE
+annotations:
+  io.kubewarden.kwctl: 1.36.0
+  io.kubewarden.policy.author: Name Surname <name@example.com>
+  io.kubewarden.policy.description: Short description
+  io.kubewarden.policy.license: Apache-2.0
+  io.kubewarden.policy.severity: medium
+  io.kubewarden.policy.source: https://git.example/pods
+  io.kubewarden.policy.title: gatekeeper-of-pods
+  io.kubewarden.policy.url: https://git.example/pods
+  number: "7"
+mutating: false
+backgroundAudit: true
+executionMode: kubewarden-wapc
+policyType: kubernetes
+contextAwareResources:
+- apiVersion: v1
+  kind: Namespace
+hostCapabilities:
+- kubernetes/get_resource
+minimumKubewardenVersion: 1.10.0
+`
+
+const bareDetails = `Details
+mutating:                 false
+background audit support: true
+context aware:            false
+policy type:              raw
+execution mode:           wasi
+
+Annotations
+io.kubewarden.kwctl       1.36.0
+
+Rules
+[]
+`
+
+const bareYAML = `protocolVersion: Unknown
+rules: []
+annotations:
+  io.kubewarden.kwctl: 1.36.0
+mutating: false
+backgroundAudit: true
+executionMode: wasi
+policyType: raw
+contextAwareResources: []
+`
+
+func TestInspect(t *testing.T) {
+	u := newUser(t)
+	for name, c := range map[string]struct{ guest, metadata, details, yaml string }{
+		"everything": {"accepts", fullMetadata, fullDetails, fullYAML},
+		"as little":  {"wasi_accepts", wasiMetadata, bareDetails, bareYAML},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := u.in(t)
+			file := u.annotated(c.guest, c.metadata)
+			if r := u.must("inspect", file); r.stdout != c.details || r.stderr != "" {
+				t.Errorf("stderr %q, stdout\n%s", r.stderr, r.stdout)
+			}
+			if r := u.must("inspect", "-o", "yaml", file); r.stdout != c.yaml || r.stderr != "" {
+				t.Errorf("stderr %q, stdout\n%s", r.stderr, r.stdout)
+			}
+		})
+	}
+}
+
+func TestInspect_usage(t *testing.T) {
+	u := newUser(t)
+	out := filepath.Join(u.dir, "out.wasm")
+	usage := u.writes("usage.md", "# Use\n\n- one\n  * two\n\n```\n- code\n```\n\n- \x1b[2Jsly\n")
+	u.must("annotate", "-m", u.writes("m.yml", wasiMetadata), "-u", usage, "-o", out, guest(t, "wasi_accepts"))
+	ruler := strings.Repeat("―", 80)
+	want := "\nUsage\n" + ruler + "\n# Use\n\n• one\n  • two\n\n```\n- code\n```\n\n• \uFFFD[2Jsly\n" + ruler + "\n"
+	if r := u.must("inspect", out); !strings.HasSuffix(r.stdout, want) {
+		t.Errorf("got\n%s", r.stdout)
+	}
+}
+
+func TestInspect_errors(t *testing.T) {
+	u := newUser(t)
+	parsed, err := wasm.Parse(read(t, guest(t, "accepts")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := u.writes("broken.wasm", string(parsed.WithCustom(policy.MetadataSection, []byte("{"))))
+	old := u.writes("old.wasm", string(parsed.WithCustom(policy.MetadataSection, []byte(`{"rules":[],"mutating":false}`))))
+	for name, c := range map[string]struct{ policy, want string }{
+		"no metadata":      {guest(t, "accepts"), "Error: No Kubewarden metadata found inside of 'file://" + guest(t, "accepts") + "'.\nPolicies can be annotated with the `kwctl annotate` command."},
+		"broken metadata":  {broken, "Error: Error parsing policy metadata: cannot deserialize custom section `io.kubewarden.metadata` of wasm module: "},
+		"no module":        {u.writes("text", "hello"), "Error: Error parsing policy metadata: cannot parse custom section of wasm module: "},
+		"a directory":      {u.dir, "Error: Error parsing policy metadata: cannot read metadata from path: "},
+		"missing file":     {"file:///none.wasm", "cannot read metadata from path: /none.wasm: No such file or directory"},
+		"before protocols": {old, "Error: Invalid policy: protocol_version not defined"},
+	} {
+		t.Run(name, func(t *testing.T) { u.does("inspect", c.policy).fails(t, c.want) })
+	}
+	if r := u.must("inspect", "-o", "yaml", old); !strings.HasPrefix(r.stdout, "rules: []\nmutating: false\n") {
+		t.Errorf("got\n%s", r.stdout)
+	}
+}
+
+// TestNames covers how run, inspect and push find what they are asked for. Nothing is stored, so the message tells what
+// was looked for.
+func TestNames(t *testing.T) {
+	u := newUser(t)
+	const notFound = "Error: Cannot find policy with uri: "
+	for name, c := range map[string]struct{ name, want string }{
+		"tag added":              {"registry://ghcr.io/kubewarden/policies/pod-privileged", notFound + "registry://ghcr.io/kubewarden/policies/pod-privileged:latest\n"},
+		"full form":              {"registry://busybox", notFound + "registry://docker.io/library/busybox:latest\n"},
+		"port, tag added":        {"registry://localhost:5000/p", notFound + "registry://localhost:5000/p:latest\n"},
+		"tag kept":               {"registry://ghcr.io/p:v0.2.2", notFound + "registry://ghcr.io/p:v0.2.2\n"},
+		"digest kept":            {"registry://ghcr.io/p@sha256:" + strings.Repeat("a", 64), notFound + "registry://ghcr.io/p@sha256:" + strings.Repeat("a", 64) + "\n"},
+		"download":               {"https://git.example/policy.wasm", notFound + "https://git.example/policy.wasm\n"},
+		"bare reference":         {"ghcr.io/kubewarden/tests/x", notFound + "registry://ghcr.io/kubewarden/tests/x:latest\n"},
+		"no reference":           {"UPPER/CASE", notFound + "UPPER/CASE\n"},
+		"missing file":           {"policy.wasm", notFound + "policy.wasm\n"},
+		"SHA-256 of nothing":     {"0169", notFound + "0169\n"},
+		"empty":                  {"", notFound + "\n"},
+		"unknown scheme":         {"ftp://git.example/policy.wasm", "Error: Unknown scheme: ftp\n"},
+		"no reference after all": {"registry://UPPER", "Error: Invalid OCI image reference: "},
+	} {
+		t.Run(name, func(t *testing.T) { u.does("inspect", c.name).fails(t, c.want) })
+	}
+}
+
+// TestNames_stored covers the names of what was pulled.
+func TestNames_stored(t *testing.T) {
+	u := newUser(t)
+	host, stop := u.startsRegistry()
+	first, second := u.annotated("accepts", podMetadata), u.annotated("rejects", podMetadata)
+	firstSHA, err := fileSHA(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.pushed(first, host+"/policies/first:v1")
+	u.pushed(second, host+"/policies/second")
+	u.must("pull", host+"/policies/first:v1")
+	u.must("pull", "registry://"+host+"/policies/second")
+	u.writes(filepath.Join(u.places.storeDir(), "registry", host, ".partial-1"), string(read(t, first)))
+	stop()
+	for name, c := range map[string]string{
+		"URI":                    "registry://" + host + "/policies/first:v1",
+		"URI without tag":        "registry://" + host + "/policies/second",
+		"bare reference":         host + "/policies/first:v1",
+		"beginning of a SHA-256": firstSHA[:8],
+		"whole SHA-256":          firstSHA,
+	} {
+		t.Run(name, func(t *testing.T) { u.in(t).must("inspect", c) })
+	}
+	u.writes(filepath.Join(u.places.storeDir(), "https", "git.example", "copy.wasm"), string(read(t, first)))
+	u.does("inspect", firstSHA[:8]).fails(t, "Error: multiple policies found with the same prefix: "+firstSHA[:8])
+}
+
+func TestNames_file(t *testing.T) {
+	u := newUser(t)
+	file := u.writes("sub dir/ä.wasm", string(read(t, u.annotated("accepts", podMetadata))))
+	t.Chdir(filepath.Dir(file))
+	u.must("inspect", "ä.wasm")
+	u.must("inspect", "../sub dir/ä.wasm")
+	u.must("inspect", "file://"+strings.ReplaceAll(filepath.Dir(file), " ", "%20")+"/%C3%A4.wasm")
+}
+
+// FuzzInspect: metadata that can be read can be printed, and the YAML means the same.
+func FuzzInspect(f *testing.F) {
+	for _, seed := range []string{
+		`{"rules":[],"mutating":false}`,
+		`{"protocolVersion":"v1","rules":[{"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["CREATE"]}],"annotations":{"a":"- b\n c ","7":"7","é":"\u0000\ud83d\ude00","<":"~"},"mutating":true}`,
+		`{"rules":[],"mutating":false,"annotations":{"io.kubewarden.policy.usage":"- \u001b[1m\n\n"},"contextAwareResources":[{"apiVersion":"v1","kind":"Pod"}],"executionMode":"wasi"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, section []byte) {
+		metadata, err := policy.ParseMetadata(section)
+		if err != nil {
+			return
+		}
+		var details, document bytes.Buffer
+		_ = printDetails(&details, metadata) // may refuse, must not panic
+		if bytes.ContainsRune(details.Bytes(), 0x1b) {
+			t.Errorf("prints an escape: %q", details.String())
+		}
+		if err := printYAML(&document, metadata); err != nil {
+			t.Fatal(err)
+		}
+		again, err := policy.ParseMetadataYAML(document.Bytes())
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, document.String())
+		}
+		want, _ := metadata.Encode()
+		got, _ := again.Encode()
+		if !bytes.Equal(got, want) {
+			t.Errorf("got  %s\nwant %s\nin\n%s", got, want, document.String())
+		}
+	})
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"policy-server/cmd/internal/build"
+	"policy-server/cmd/internal/logs"
+	"policy-server/cmd/internal/usage"
+	"policy-server/policy"
+)
+
+// run is the program: arguments in, the name it was called by first, exit code out.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := &program{name: calledAs(args), stdin: stdin, stdout: stdout, stderr: stderr}
+	command := p.command()
+	command.SetArgs(spreadCapabilities(args[min(1, len(args)):]))
+	err := command.ExecuteContext(ctx)
+	if errors.Is(err, errNoCommand) {
+		command.SetOut(stderr)
+		_ = command.Help() // there is nobody to tell that stderr is closed
+		return 2
+	}
+	return usage.Exit(err, stderr)
+}
+
+// errNoCommand is why the program explains itself instead of doing something.
+var errNoCommand = errors.New("no command given")
+
+// program is what every command shares: its streams and the flags that go before or behind any command.
+type program struct {
+	name           string // policyctl or kwctl
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	verbose        toggle
+	noColor        toggle
+}
+
+const kwctl = "kwctl"
+
+// calledAs returns the name the program goes by: scripts that call it kwctl see kwctl.
+func calledAs(args []string) string {
+	if len(args) > 0 && strings.TrimSuffix(filepath.Base(args[0]), ".exe") == kwctl {
+		return kwctl
+	}
+	return "policyctl"
+}
+
+// version is what --version prints: as kwctl, the release of it that this program stands in for.
+func (p *program) version() string {
+	if p.name == kwctl {
+		return policy.CompatibleVersion
+	}
+	return build.Version
+}
+
+func (p *program) command() *cobra.Command {
+	command := &cobra.Command{
+		Use:   p.name + " [OPTIONS] <COMMAND>",
+		Short: "Annotate, push, pull, verify, inspect and run policies",
+		Long: `Annotate, push, pull, verify, inspect and run admission policies: WebAssembly modules for the policy server.
+
+Results go to stdout, logs to stderr. The exit code is 0 on success, also when a policy rejects the request it was run
+with; 1 when something failed; 2 when the command line is wrong.`,
+		DisableFlagsInUseLine: true,
+		Version:               p.version(),
+		SilenceUsage:          true,
+		SilenceErrors:         true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage.Errorf("unrecognized subcommand '%s'", args[0])
+			}
+			return nil
+		},
+		RunE:              func(*cobra.Command, []string) error { return errNoCommand },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	command.SetOut(p.stdout)
+	command.SetErr(p.stderr)
+	command.SetVersionTemplate(p.name + " {{.Version}}\n")
+	command.SetFlagErrorFunc(usage.FlagError)
+	command.SetUsageTemplate(strings.ReplaceAll(command.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 120"))
+	command.Flags().BoolP("version", "V", false, "print the version")
+	p.verbose.add(command.PersistentFlags(), "verbose", "v", "log details as well")
+	p.noColor.add(command.PersistentFlags(), "no-color", "", "accepted and without effect: nothing is coloured")
+	command.AddCommand(p.annotateCommand(), p.inspectCommand(), p.pullCommand(), p.pushCommand(), p.runCommand(), p.verifyCommand())
+	return command
+}
+
+// log makes the logger, once the flags are known.
+func (p *program) log() *zap.Logger {
+	level := zapcore.InfoLevel
+	if p.verbose.on() {
+		level = zapcore.DebugLevel
+	}
+	return logs.New(p.stderr, logs.Text, level, p.name)
+}
