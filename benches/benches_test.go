@@ -1,0 +1,226 @@
+// Package benches measures what a request costs, and what a start costs, over the example policies and through exported
+// APIs. Sub-benchmarks are named policy=…/object=… so that benchstat can pivot them. Run them with `make bench`; what they
+// said last is in README.md.
+package benches
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"policy-server/admission"
+	"policy-server/hostcalls"
+	"policy-server/internal/examples"
+	"policy-server/internal/guests"
+	"policy-server/policy"
+	"policy-server/registry"
+	"policy-server/runtime"
+	"policy-server/server"
+)
+
+// sizes are the objects under review: a Pod as people write it, and one that grew.
+var sizes = []struct {
+	name       string
+	containers int
+}{{"2KB", 4}, {"40KB", 120}}
+
+// review returns an AdmissionReview of a Pod with that many unprivileged containers.
+func review(tb testing.TB, containers int) []byte {
+	tb.Helper()
+	var list strings.Builder
+	for i := range containers {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		fmt.Fprintf(&list, `{"name":"container-%d","image":"registry.example/team/application:v1.2.3","env":[{"name":"LOG_LEVEL","value":"info"},{"name":"PORT","value":"8080"}],"resources":{"limits":{"cpu":"500m","memory":"256Mi"}},"securityContext":{"privileged":false}}`, i)
+	}
+	body := fmt.Appendf(nil, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"requestKind":{"group":"","version":"v1","kind":"Pod"},"requestResource":{"group":"","version":"v1","resource":"pods"},"name":"web-0","namespace":"shop","operation":"CREATE","userInfo":{"username":"admin","groups":["system:authenticated"]},"object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-0","namespace":"shop","labels":{"app":"web","env":"prod"}},"spec":{"securityContext":{"seccompProfile":{"type":"RuntimeDefault"}},"containers":[%s]}},"oldObject":null,"dryRun":false,"options":null}}`, list.String())
+	if !json.Valid(body) {
+		tb.Fatal("the review is not JSON")
+	}
+	return body
+}
+
+// newLoader returns a loader over a runtime of its own.
+func newLoader(tb testing.TB) *policy.Loader {
+	tb.Helper()
+	engine, err := runtime.Open(tb.Context(), runtime.Config{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = engine.Close(context.Background()) })
+	client, err := registry.Open(registry.Config{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &policy.Loader{
+		Registry: client, Verifier: policy.AllowUnsignedUnsafe{}, Engine: engine,
+		Calls: hostcalls.NewDispatcher(nil, zap.NewNop()), Timeout: 10 * time.Second, Log: zap.NewNop(),
+	}
+}
+
+// subjects are the policies measured: a tiny guest that only answers, which shows what the host costs, and a real one.
+func subjects(tb testing.TB) map[string]string {
+	tb.Helper()
+	return map[string]string{
+		"accepts":        guests.File(tb, guests.Module(tb, "accepts")),
+		"pod-privileged": guests.File(tb, examples.Build(tb, "pod-privileged")),
+	}
+}
+
+func newEvaluator(tb testing.TB) *policy.Evaluator {
+	tb.Helper()
+	var definitions []policy.Definition
+	for name, module := range subjects(tb) {
+		definitions = append(definitions, policy.Definition{ID: policy.ID(name), Module: module})
+	}
+	live := new(policy.Live)
+	set := newLoader(tb).Load(tb.Context(), definitions)
+	if err := set.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := live.Swap(tb.Context(), set); err != nil {
+		tb.Fatal(err)
+	}
+	return policy.NewEvaluator(live, 8, "")
+}
+
+// BenchmarkCompile is what a cold start costs for each module.
+func BenchmarkCompile(b *testing.B) {
+	for _, name := range []string{"pod-privileged", "safe-labels"} {
+		module := examples.Build(b, name)
+		b.Run("policy="+name, func(b *testing.B) {
+			engine, err := runtime.Open(b.Context(), runtime.Config{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = engine.Close(context.Background()) }()
+			b.SetBytes(int64(len(module)))
+			b.ReportAllocs()
+			for b.Loop() {
+				compiled, err := engine.Compile(b.Context(), module, runtime.WaPC)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := compiled.Close(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkScan is what reading a review and splicing the guest's payload cost.
+func BenchmarkScan(b *testing.B) {
+	for _, size := range sizes {
+		body := review(b, size.containers)
+		b.Run("object="+size.name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				request, err := admission.ParseReview(body)
+				if err != nil || len(request.Payload([]byte(`{}`))) == 0 {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkEvaluate is one request through one policy, without HTTP.
+func BenchmarkEvaluate(b *testing.B) {
+	evaluator := newEvaluator(b)
+	for _, name := range []policy.ID{"accepts", "pod-privileged"} {
+		for _, size := range sizes {
+			body := review(b, size.containers)
+			b.Run(fmt.Sprintf("policy=%s/object=%s", name, size.name), func(b *testing.B) {
+				evaluate(b, evaluator, name, body)
+				b.ReportAllocs()
+				for b.Loop() {
+					evaluate(b, evaluator, name, body)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkEvaluateParallel is the same from many goroutines.
+func BenchmarkEvaluateParallel(b *testing.B) {
+	evaluator := newEvaluator(b)
+	body := review(b, sizes[0].containers)
+	for _, name := range []policy.ID{"accepts", "pod-privileged"} {
+		b.Run(fmt.Sprintf("policy=%s/object=%s", name, sizes[0].name), func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					evaluate(b, evaluator, name, body)
+				}
+			})
+		})
+	}
+}
+
+func evaluate(b *testing.B, evaluator *policy.Evaluator, id policy.ID, body []byte) {
+	request, err := admission.ParseReview(body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	response, err := evaluator.Evaluate(b.Context(), id, request, policy.FromWebhook)
+	if err != nil || !response.Allowed {
+		b.Fatalf("%+v, %v", response, err)
+	}
+}
+
+// BenchmarkHTTP is one request over a kept connection on loopback.
+func BenchmarkHTTP(b *testing.B) {
+	s := httptest.NewServer(server.New(server.Config{}, newEvaluator(b), zap.NewNop()).Handler())
+	defer s.Close()
+	for _, name := range []string{"accepts", "pod-privileged"} {
+		for _, size := range sizes {
+			body := review(b, size.containers)
+			b.Run(fmt.Sprintf("policy=%s/object=%s", name, size.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					post(b, s.URL+"/validate/"+name, body)
+				}
+			})
+		}
+	}
+}
+
+func post(b *testing.B, url string, body []byte) {
+	response, err := http.Post(url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil || !bytes.Contains(answer, []byte(`"allowed":true`)) {
+		b.Fatalf("%s, %v", answer, err)
+	}
+}
+
+// TestBenchmarksMeasureTheExamples keeps the benchmarks compiling against the examples' cases: a renamed example fails here
+// and not when somebody wants a number.
+func TestBenchmarksMeasureTheExamples(t *testing.T) {
+	for _, name := range examples.Names() {
+		if found, err := filepath.Glob(filepath.Join(examples.Folder(t), name, "metadata.yml")); err != nil || len(found) != 1 {
+			t.Errorf("example %s: %v, %v", name, found, err)
+		}
+	}
+	for _, size := range sizes {
+		if request, err := admission.ParseReview(review(t, size.containers)); err != nil || request.UID() == "" {
+			t.Errorf("%s: %v", size.name, err)
+		}
+	}
+}

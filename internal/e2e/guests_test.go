@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+	"time"
+
+	"policy-server/internal/apiserver"
+	"policy-server/internal/guests"
+)
+
+// unverified are the files of a server that serves guests, each under its own name, without verification.
+func unverified(t *testing.T, names ...string) map[string]string {
+	t.Helper()
+	var policies strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&policies, "%s: {module: %q}\n", name, guests.File(t, guests.Module(t, name)))
+	}
+	return map[string]string{"policies": policies.String()}
+}
+
+// TestMisbehaviourCostsOneRequest lets guests go wrong in every way there is. Each gets its request refused with code
+// 500, by a policy that goes on serving, beside one that never notices.
+func TestMisbehaviourCostsOneRequest(t *testing.T) {
+	t.Parallel()
+	misbehaving := map[string]string{
+		"traps":             "internal server error: Guest call failure: wasm trap: unreachable",
+		"traps_after_print": "internal server error: Guest call failure: wasm trap: unreachable",
+		"answers_not_json":  "internal server error: invalid response from policy: ",
+		"answers_too_much":  "internal server error: Guest call failure: response of 16777217 bytes exceeds the limit",
+		"exits":             "internal server error: Guest call failure: guest exited with code 3",
+		"unknown_host_call": "internal server error: Guest call failure: Policy has not been granted access to the 'no-such-capability/none' host capability.",
+		"guest_error":       "internal server error: Guest call failure:  out of luck ",
+		"loops_forever":     "Policy execution interrupted because it exceeded the allowed execution time",
+		"sleeps":            "Policy execution interrupted because it exceeded the allowed execution time",
+		"recurses_forever":  "internal server error: Guest call failure: wasm trap: stack overflow",
+		"bad_pointer":       "internal server error: Guest call failure: out of bounds memory access",
+		"wasi_exits":        "nope",
+	}
+	names := []string{"accepts"}
+	for name := range misbehaving {
+		names = append(names, name)
+	}
+	s := started(t, launch(t, unverified(t, names...), "--policy-timeout", "1"))
+	for name, want := range misbehaving {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 2 {
+				status, body := s.post(t, "/validate/"+name, []byte(pod))
+				response := apiserver.Check(t, []byte(pod), body)
+				if status != 200 || response.Allowed || response.Result.Code != 500 || !strings.HasPrefix(response.Result.Message, want) {
+					t.Errorf("%d %s, want %s", status, body, want)
+				}
+				status, body = s.post(t, "/validate/accepts", []byte(pod))
+				if response := apiserver.Check(t, []byte(pod), body); status != 200 || !response.Allowed {
+					t.Errorf("the policy beside it: %d %s", status, body)
+				}
+			}
+		})
+	}
+}
+
+// TestWhatGuestsPrintIsLogged holds that a guest's last words reach the operator.
+func TestWhatGuestsPrintIsLogged(t *testing.T) {
+	t.Parallel()
+	s := started(t, launch(t, unverified(t, "traps_after_print")))
+	s.post(t, "/validate/traps_after_print", []byte(pod))
+	s.stop(t)
+	if want := `policy_id="traps_after_print" printed="panic: out of luck :-("`; !strings.Contains(s.output.String(), want) {
+		t.Errorf("log lacks %s:\n%s", want, s.output.String())
+	}
+}
+
+// TestRequestsThatAreNone holds the statuses of everything that is no question to a policy.
+func TestRequestsThatAreNone(t *testing.T) {
+	t.Parallel()
+	s := started(t, launch(t, unverified(t, "accepts")))
+	for path, c := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"/validate/does_not_exist":     {pod, 404, `{"message":"unknown policy: does_not_exist","status":404}`},
+		"/audit/does_not_exist":        {pod, 404, `{"message":"unknown policy: does_not_exist","status":404}`},
+		"/validate_raw/does_not_exist": {pod, 404, `{"message":"unknown policy: does_not_exist","status":404}`},
+		"/validate/accepts":            {"{}", 422, "{\"message\":\"Failed to deserialize the JSON body into the target type: missing field `request` at line 1 column 2\",\"status\":422}"},
+		"/audit/accepts":               {"{}", 422, "{\"message\":\"Failed to deserialize the JSON body into the target type: missing field `request` at line 1 column 2\",\"status\":422}"},
+		"/validate_raw/accepts":        {"{", 400, `{"message":"Failed to parse the request body as JSON: EOF while parsing an object at line 1 column 1","status":400}`},
+		"/validate/accepts/more":       {pod, 404, ``},
+	} {
+		if status, body := s.post(t, path, []byte(c.body)); status != c.status || string(body) != c.want {
+			t.Errorf("%s: %d %s, want %d %s", path, status, body, c.status, c.want)
+		}
+	}
+	s.stop(t)
+}
+
+// TestSIGTERMLosesNothing stops the server while a request is in flight; the request gets its verdict.
+func TestSIGTERMLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := started(t, launch(t, unverified(t, "sleeps"), "--policy-timeout", "2"))
+	arrived, answered := make(chan struct{}), make(chan string, 1)
+	// The server says 100 Continue when its handler begins to read the body: the request is in flight from then on.
+	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(arrived) }})
+	request, err := http.NewRequestWithContext(trace, http.MethodPost, s.url+"/validate/sleeps", strings.NewReader(pod))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Expect", "100-continue")
+	go func() {
+		client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+		response, err := client.Do(request)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		answered <- fmt.Sprint(string(body), err)
+	}()
+	<-arrived
+	s.stop(t)
+	if body := <-answered; !strings.Contains(body, "exceeded the allowed execution time") {
+		t.Errorf("the request in flight got %q", body)
+	}
+}
+
+// TestOnePolicyFails holds the two ways to start when a policy does not load.
+func TestOnePolicyFails(t *testing.T) {
+	t.Parallel()
+	files := unverified(t, "accepts", "settings_invalid")
+	output := refusedToStart(t, launch(t, files))
+	if !strings.Contains(output, `Error: policy "settings_invalid": check settings: Policy settings are invalid: no settings please this guest`) {
+		t.Errorf("got\n%s", output)
+	}
+	s := started(t, launch(t, files, "--continue-on-errors"))
+	if _, body := s.post(t, "/validate/accepts", []byte(pod)); !strings.Contains(string(body), `"allowed":true`) {
+		t.Errorf("the good one: %s", body)
+	}
+	if _, body := s.post(t, "/validate/settings_invalid", []byte(pod)); !strings.Contains(string(body), `"message":"Policy settings are invalid: no settings please this guest","code":500`) {
+		t.Errorf("the bad one: %s", body)
+	}
+	s.stop(t)
+}

@@ -1,0 +1,184 @@
+// Package layout holds the shape of the tree: which of our packages may import which, and where the heavy dependencies
+// may be named. It reads the files instead of asking the go command, whose answer would come from a cache that the
+// change under test does not invalidate.
+package layout
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport lists, for each package, what it may import of ours. A new arrow is one line here and a paragraph in
+// RATIONALE.md. Tests are free: they may use internal/ and their neighbours.
+var mayImport = map[string][]string{
+	"admission":               {},
+	"hostcalls":               {},
+	"hostcalls/net":           {"hostcalls"},
+	"hostcalls/oci":           {"hostcalls", "registry"},
+	"registry":                {"registry/internal/proof"},
+	"registry/internal/proof": {},
+	"registry/verify":         {"registry", "registry/internal/proof"},
+	"runtime":                 {"runtime/wasm", "runtime/sandbox", "runtime/wapc", "runtime/wasi"},
+	"runtime/wasm":            {},
+	"runtime/sandbox":         {"runtime/wasm"},
+	"runtime/wapc":            {"runtime/sandbox"},
+	"runtime/wasi":            {"runtime/sandbox"},
+	"policy":                  {"admission", "hostcalls", "registry", "runtime", "runtime/wasm"},
+	"server":                  {"admission", "policy"},
+}
+
+// wiring may import everything: binaries, and the test support that plays user.
+var wiring = []string{"cmd/", "internal/", "benches"}
+
+// confined says where a heavy dependency may be imported; its types stay there.
+var confined = map[string][]string{
+	"github.com/sigstore/":                     {"registry/verify", "internal/signer"},
+	"github.com/tetratelabs/":                  {"runtime/sandbox", "runtime/wapc", "runtime/wasi"},
+	"github.com/spf13/":                        {"cmd/"},
+	"github.com/go-chi/":                       {"server"},
+	"github.com/Masterminds/":                  {"policy"},
+	"k8s.io/":                                  {"internal/"},
+	"github.com/evanphx/":                      {"internal/"},
+	"golang.org/x/net/http/":                   {"registry"},
+	"google/go-containerregistry/pkg/registry": {"internal/"}, // the in-process registry is test support
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	for file, imports := range sources(t) {
+		pkg := filepath.ToSlash(filepath.Dir(file))
+		seen[pkg] = true
+		for _, imported := range imports {
+			if ours, ok := strings.CutPrefix(imported, "policy-server/"); ok {
+				if !matches(wiring, pkg) && !slices.Contains(mayImport[pkg], ours) {
+					t.Errorf("%s imports %s: not an arrow of this project", file, ours)
+				}
+				continue
+			}
+			for prefix, places := range confined {
+				if strings.Contains(imported, prefix) && !matches(places, pkg) {
+					t.Errorf("%s imports %s: it belongs in %v only", file, imported, places)
+				}
+			}
+		}
+	}
+	for pkg := range seen {
+		if _, listed := mayImport[pkg]; !listed && !matches(wiring, pkg) {
+			t.Errorf("package %s has no line in mayImport", pkg)
+		}
+	}
+	for pkg := range mayImport {
+		if !seen[pkg] {
+			t.Errorf("mayImport lists %s, which does not exist", pkg)
+		}
+	}
+}
+
+// TestSDKHasNoDependencies holds the promise made to policy authors.
+func TestSDKHasNoDependencies(t *testing.T) {
+	goMod, err := os.ReadFile("../../sdk/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(goMod), "require") {
+		t.Errorf("sdk/go.mod requires something:\n%s", goMod)
+	}
+}
+
+// TestNames keeps packages from being called after what they are made of.
+func TestNames(t *testing.T) {
+	for file := range sources(t) {
+		for _, banned := range []string{"util", "utils", "common", "types", "helpers", "manager"} {
+			if slices.Contains(strings.Split(filepath.ToSlash(filepath.Dir(file)), "/"), banned) {
+				t.Errorf("%s: a package called %s says nothing", file, banned)
+			}
+		}
+	}
+}
+
+// TestPackageComments holds that each package says what it owns.
+func TestPackageComments(t *testing.T) {
+	documented := map[string]int{}
+	for file := range sources(t) {
+		parsed := parse(t, file, parser.PackageClauseOnly|parser.ParseComments)
+		pkg := filepath.Dir(file)
+		if documented[pkg] += 0; parsed.Doc != nil {
+			documented[pkg]++
+		}
+	}
+	for pkg, comments := range documented {
+		if comments != 1 {
+			t.Errorf("package %s has %d package comments, want 1", pkg, comments)
+		}
+	}
+}
+
+func matches(places []string, pkg string) bool {
+	return slices.ContainsFunc(places, func(place string) bool {
+		return pkg == place || strings.HasSuffix(place, "/") && strings.HasPrefix(pkg, place)
+	})
+}
+
+// sources returns the Go files of the main module that are not tests, with what each imports.
+func sources(t *testing.T) map[string][]string {
+	t.Helper()
+	files := map[string][]string{}
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		relative, err := filepath.Rel("../..", path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name == "testdata" || name == "build" || relative != "." && strings.HasPrefix(name, ".") ||
+				relative == "sdk" || relative == "policies-examples" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			files[relative] = importsOf(t, relative)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("no sources found")
+	}
+	return files
+}
+
+func importsOf(t *testing.T, file string) []string {
+	t.Helper()
+	var imports []string
+	for _, spec := range parse(t, file, parser.ImportsOnly).Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		imports = append(imports, path)
+	}
+	return imports
+}
+
+func parse(t *testing.T, file string, mode parser.Mode) *ast.File {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("../..", file), nil, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
