@@ -57,7 +57,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := d.run(ctx); err != nil {
+	switch err := d.run(ctx); {
+	case ctx.Err() != nil: // whatever it was doing, it was asked to stop
+		d.say("Stopped.")
+	case err != nil:
 		fmt.Fprintf(stderr, "demo: %v\n", err)
 		return 1
 	}
@@ -199,12 +202,7 @@ func (d *demo) serve(ctx context.Context) error {
 		return err
 	}
 	d.explain(ctx)
-	err := <-ended
-	if ctx.Err() != nil {
-		d.say("Stopped.")
-		return nil
-	}
-	return fmt.Errorf("the server ended by itself: %w", err)
+	return fmt.Errorf("the server ended by itself: %w", <-ended)
 }
 
 // untilReady waits for the readiness probe. When ctx ends first, the server has been told to stop, and is waited for.
