@@ -1,8 +1,8 @@
 package server
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -55,7 +55,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (polic
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return id, nil, errNotJSON
 	}
-	body, err := readBody(http.MaxBytesReader(w, r.Body, s.config.MaxBody), r.ContentLength, s.config.MaxBody)
+	body, err := readBody(http.MaxBytesReader(w, r.Body, s.config.MaxBody), r.ContentLength)
 	if err != nil {
 		return id, nil, &bodyError{err}
 	}
@@ -63,17 +63,16 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (polic
 	return id, request, err
 }
 
-// readBody reads all of body, in one allocation when its announced length is believable.
-func readBody(body io.Reader, announced, limit int64) ([]byte, error) {
-	if announced < 0 || announced > limit {
-		return io.ReadAll(body)
-	}
-	data := make([]byte, announced)
-	n, err := io.ReadFull(body, data)
-	if errors.Is(err, io.EOF) {
-		err = nil // an empty body
-	}
-	return data[:n], err
+// believed is how much of an announced length is allocated before any of it has arrived: enough for most reviews in one
+// piece, too little for a client that announces megabytes on a thousand connections and sends nothing.
+const believed = 64 << 10
+
+// readBody reads all of body.
+func readBody(body io.Reader, announced int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(announced, 0), believed)) + bytes.MinRead) // the end is found without growing once more
+	_, err := b.ReadFrom(body)
+	return b.Bytes(), err
 }
 
 // isJSON reports whether a Content-Type is application/json or application/…+json.

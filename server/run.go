@@ -59,7 +59,8 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
-		ReadHeaderTimeout: 10 * time.Second, // a client that never ends its headers holds no connection for long
+		ReadHeaderTimeout: 10 * time.Second, // a client that never ends its headers holds no connection for long,
+		ReadTimeout:       30 * time.Second, // nor one that never ends its body; no API server waits longer for the answer
 		IdleTimeout:       2 * time.Minute,  // longer than the API server's own, so that it is the one to close
 		ErrorLog:          zap.NewStdLog(s.log.Named("http")),
 	}

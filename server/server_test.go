@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -186,6 +187,29 @@ func TestFailures(t *testing.T) {
 	defer response.Body.Close()
 	if response.StatusCode != 405 || response.Header.Get("Allow") != "POST" {
 		t.Errorf("GET: %s, Allow %q", response.Status, response.Header.Get("Allow"))
+	}
+}
+
+// TestAnnouncedLength holds that a body costs memory when it arrives, not when it is announced.
+func TestAnnouncedLength(t *testing.T) {
+	s, _ := newServer(t)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	for range 20 {
+		connection, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		fmt.Fprintf(connection, "POST /validate/allow HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", 8<<20)
+		answer := make([]byte, 12)
+		if _, err := io.ReadFull(connection, answer); err != nil || string(answer) != "HTTP/1.1 100" {
+			t.Fatalf("%q, %v", answer, err) // the handler has begun to read
+		}
+	}
+	goruntime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 20<<20 {
+		t.Errorf("20 connections that sent nothing cost %d bytes", grown)
 	}
 }
 
