@@ -76,9 +76,6 @@ func TestCompileRefuses(t *testing.T) {
 			`compile: unknown import: memory "env" "memory"; known modules: wapc, wasi_snapshot_preview1, wasi_unstable`},
 		{"unknown function of a known module", header + section(2, "\x01\x04wapc\x05__bye\x00\x00"), runtime.WaPC,
 			`compile: unknown import: function "wapc" "__bye"`},
-		{"compact imports", header + section(2, "\x01\x04wapc\x00\x7f\x01\x05__bye\x00\x00"), runtime.WaPC,
-			`compile: import section at offset 0x12: compact import section (import descriptor 0x7f or 0x7e), ` +
-				`an encoding this runtime cannot read: rebuild the module with an older wasm-opt (binaryen 123 or before), or without it`},
 		{"empty", "", runtime.WaPC, `compile: module at offset 0x0: file does not begin with the WebAssembly magic number`},
 		{"cut", accepts[:len(accepts)-9], runtime.WaPC, `compile: module at offset 0xb6: needs 51 bytes where 42 are left`},
 		{"count without items", header + section(1, "\xff\xff\xff\xff\x0f"), runtime.WaPC,

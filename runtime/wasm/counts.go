@@ -13,19 +13,21 @@ func (m *Module) CheckCounts() error {
 		r := s.reader()
 		switch s.id {
 		case sectionType:
-			r.vector(r.typeGroup)
+			r.vector(func() { r.typeGroup() })
 		case sectionFunction:
-			r.vector(func() { r.u32() })
+			r.vector(func() { r.typeIndex() })
 		case sectionGlobal:
-			r.vector(func() { r.valueType(); r.byte(); r.constExpr() })
-		case sectionStart, sectionDataCount:
+			r.vector(func() { kind, _ := r.globalType(); r.constExpr(kind) })
+		case sectionStart:
+			r.functionIndex()
+		case sectionDataCount:
 			r.u32()
 		case sectionElement:
 			r.vector(r.elementSegment)
 		case sectionCode:
 			r.vector(r.function)
 		case sectionTag:
-			r.vector(func() { r.byte(); r.u32() })
+			r.vector(r.tagType)
 		case sectionCustom, sectionImport, sectionTable, sectionMemory, sectionExport, sectionData:
 			continue // Parse has read them
 		default:
@@ -47,26 +49,6 @@ func (r *reader) vector(item func()) {
 	}
 }
 
-// typeGroup passes over a function type, or a recursive group of them.
-func (r *reader) typeGroup() {
-	const functionType, recursiveGroup = 0x60, 0x4e
-	switch form := r.byte(); form {
-	case functionType:
-		r.vector(r.valueType) // parameters
-		r.vector(r.valueType) // results
-	case recursiveGroup:
-		r.vector(func() {
-			if form := r.byte(); form != functionType {
-				r.fail("unknown type form %#x", form)
-			}
-			r.vector(r.valueType)
-			r.vector(r.valueType)
-		})
-	default:
-		r.fail("unknown type form %#x", form)
-	}
-}
-
 // elementSegment passes over one of the eight forms; the bits of the leading number compose them.
 func (r *reader) elementSegment() {
 	form := r.u32()
@@ -79,40 +61,51 @@ func (r *reader) elementSegment() {
 		if indexed {
 			r.u32() // table
 		}
-		r.constExpr()
+		r.constExpr(I32)
 	}
+	kind := FuncRef
 	if passive || indexed { // the form says what the elements are
 		if expressions {
-			r.valueType()
+			kind = r.valueType()
 		} else {
 			r.byte()
 		}
 	}
 	if expressions {
-		r.vector(r.constExpr)
+		r.vector(func() { r.constExpr(kind) })
 	} else {
-		r.vector(func() { r.u32() })
+		r.vector(func() { r.functionIndex() })
 	}
 }
 
 // function passes over one body in the code section, reading its local declarations.
 func (r *reader) function() {
-	size := r.u32()
-	start := r.pos
-	body := r.bytes(size)
-	inner := &reader{b: body, base: r.base + start, section: r.section}
-	var locals uint64
-	inner.vector(func() {
-		locals += uint64(inner.u32())
-		inner.valueType()
-		if locals > maxLocals {
-			inner.fail("function declares %d locals; at most %d", locals, maxLocals)
-		}
-	})
+	inner := r.functionBody()
+	inner.locals()
 	if inner.err == nil && !inner.more() {
 		inner.fail("function has no body")
 	}
 	if r.err == nil {
 		r.err = inner.err
 	}
+}
+
+// functionBody returns a reader of the next body in the code section.
+func (r *reader) functionBody() *reader {
+	size := r.u32()
+	start := r.pos
+	return &reader{b: r.bytes(size), base: r.base + start, section: r.section, err: r.err, within: r.within}
+}
+
+// locals passes over a function's local declarations and returns how many locals they make.
+func (r *reader) locals() uint32 {
+	var n uint64
+	r.vector(func() {
+		n += uint64(r.u32())
+		r.valueType()
+		if n > maxLocals {
+			r.fail("function declares %d locals; at most %d", n, maxLocals)
+		}
+	})
+	return uint32(n)
 }

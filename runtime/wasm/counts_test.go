@@ -20,8 +20,9 @@ func TestCheckCounts(t *testing.T) {
 
 		{"unknown section", section(14, ""), "unknown section at offset 0xa: unknown section id 14"},
 		{"too many types", section(1, "\xff\xff\xff\xff\x0f"), "type section at offset 0xf: counts 4294967295 items where 0 bytes are left"},
-		{"unknown type form", section(1, "\x01\x5f\x00"), "type section at offset 0xc: unknown type form 0x5f"},
-		{"unknown form in a group", section(1, "\x01\x4e\x01\x5f\x00\x00"), "type section at offset 0xe: unknown type form 0x5f"},
+		{"unknown type form", section(1, "\x01\x61\x00"), "type section at offset 0xc: unknown type form 0x61"},
+		{"unknown form in a group", section(1, "\x01\x4e\x01\x61\x00\x00"), "type section at offset 0xe: unknown type form 0x61"},
+		{"structure type", section(1, "\x01\x5f\x00"), "type section at offset 0xc: type form 0x5f: garbage-collected types are not supported"},
 		{"too many parameters", section(1, "\x01\x60\xff\xff\x03\x7f"), "type section at offset 0xf: counts 65535 items where 1 bytes are left"},
 		{"too many functions", section(3, "\x7f\x00"), "function section at offset 0xb: counts 127 items where 1 bytes are left"},
 		{"too many globals", section(6, "\x05\x7f"), "global section at offset 0xb: counts 5 items where 1 bytes are left"},

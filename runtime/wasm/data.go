@@ -6,20 +6,24 @@ func (m *Module) Data() [][]byte { return m.data }
 
 func (m *Module) readData(r *reader) {
 	for range r.count() {
-		switch mode := r.u32(); mode {
-		case 0: // active, in memory 0
-			r.constExpr()
-		case 1: // passive
-		case 2: // active, in the memory that is named
-			r.u32()
-			r.constExpr()
-		default:
-			r.fail("unknown data segment mode %d", mode)
-		}
-		segment := r.bytes(r.u32())
+		segment := r.dataSegment()
 		if r.err != nil {
 			return
 		}
 		m.data = append(m.data, segment)
 	}
+}
+
+func (r *reader) dataSegment() []byte {
+	switch mode := r.u32(); mode {
+	case 0: // active, in memory 0
+		r.constExpr(I32)
+	case 1: // passive
+	case 2: // active, in the memory that is named
+		r.u32()
+		r.constExpr(I32)
+	default:
+		r.fail("unknown data segment mode %d", mode)
+	}
+	return r.bytes(r.u32())
 }

@@ -21,6 +21,12 @@ func (r *reader) limits() Limits {
 		r.fail("unknown limits flags %#x", l.flags)
 		return l
 	}
+	if r.within != nil && l.flags&limitsShared != 0 {
+		r.fail("limits flags %#x: threads are not supported", l.flags)
+	}
+	if r.within != nil && l.flags&limits64 != 0 {
+		r.fail("limits flags %#x: 64-bit memories and tables are not supported", l.flags)
+	}
 	width := 32
 	if l.flags&limits64 != 0 {
 		width = 64

@@ -16,6 +16,7 @@ type Module struct {
 	tables   []table
 	memories []Limits
 	data     [][]byte
+	size     int // of the file it was parsed from
 }
 
 type section struct {
@@ -66,12 +67,13 @@ const header = "\x00asm\x01\x00\x00\x00"
 
 // Parse reads the module in b. It fails with a *[FormatError] on anything that breaks the format in a part it reads:
 // the section structure, custom section names, imports, exports, tables, memories and data segments. Other sections
-// are taken as they are; see [Module.CheckCounts].
+// are taken as they are; see [Module.CheckCounts]. A compact import section is written plain wherever the module is
+// written.
 func Parse(b []byte) (*Module, error) {
 	if err := checkHeader(b); err != nil {
 		return nil, &FormatError{Err: err}
 	}
-	m := &Module{}
+	m := &Module{size: len(b)}
 	seen := map[sectionID]bool{}
 	for r := (&reader{b: b, pos: len(header)}); r.more(); {
 		s := readSection(r)
@@ -119,7 +121,9 @@ func (m *Module) add(s section) error {
 		s.name = r.name()
 		s.rest = r.bytes(uint32(len(r.b) - r.pos))
 	case sectionImport:
-		m.readImports(r)
+		if m.readImports(r) && r.err == nil {
+			s.raw = encodeSection(sectionImport, encodeImports(m.imports))
+		}
 	case sectionTable:
 		m.readTables(r)
 	case sectionMemory:
@@ -139,7 +143,8 @@ func (s section) reader() *reader {
 	return &reader{b: s.body, base: s.offset, section: s.id.String()}
 }
 
-// Bytes returns the module's binary: the parsed bytes themselves in content, where nothing was altered.
+// Bytes returns the module's binary: the parsed bytes themselves in content, where nothing was altered and no import
+// section was compact.
 func (m *Module) Bytes() []byte {
 	return m.encode(func(section) bool { return true })
 }

@@ -56,8 +56,6 @@ func TestParseRefuses(t *testing.T) {
 		{"section twice", header + section(1, "\x00") + section(1, "\x00"), "module at offset 0xe: type section appears twice"},
 		{"custom name beyond its section", header + section(0, "\x05ab"), "custom section at offset 0xb: needs 5 bytes where 2 are left"},
 		{"custom name not UTF-8", header + section(0, "\x02\xc3\x28"), `custom section at offset 0xd: name "\xc3(" is not UTF-8`},
-		{"compact imports", header + section(2, "\x01\x03env\x00\x7f\x00"),
-			"import section at offset 0x11: compact import section (import descriptor 0x7f or 0x7e)"},
 		{"import of an unknown kind", header + section(2, "\x01\x03env\x01x\x05"),
 			`import section at offset 0x12: unknown kind 0x5 of import "env" "x"`},
 		{"import count without imports", header + section(2, "\xff\x7f"),
@@ -81,9 +79,6 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", err, tc.want)
 			}
 		})
-	}
-	if _, err := wasm.Parse([]byte(header + section(2, "\x01\x03env\x00\x7e\x00"))); !errors.Is(err, wasm.ErrCompactImports) {
-		t.Errorf("got %v, want ErrCompactImports", err)
 	}
 }
 

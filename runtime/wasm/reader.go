@@ -31,6 +31,9 @@ type reader struct {
 	base    int // offset of b[0] in the file
 	section string
 	err     *FormatError
+
+	within *spaces // when set, indexes, types and limits are held to it
+	edits  []edit  // when within is set, where b names a function
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -97,14 +100,26 @@ func (r *reader) leb(width int) uint64 {
 	return 0
 }
 
-// skipSigned passes over a signed LEB128 number of at most the given width; nothing here needs its value.
-func (r *reader) skipSigned(width int) {
-	for range (width + 6) / 7 {
-		if r.byte() < 0x80 {
-			return
+// signed reads a signed LEB128 number of at most the given width.
+func (r *reader) signed(width int) int64 {
+	var n int64
+	for shift := 0; shift < width; shift += 7 {
+		c := r.byte()
+		n |= int64(c&0x7f) << shift
+		if c >= 0x80 {
+			continue
 		}
+		if shift+7 < 64 {
+			n = n << (57 - shift) >> (57 - shift) // the sign is bit 6 of the last byte
+		}
+		if width < 64 && n>>(width-1) != 0 && n>>(width-1) != -1 || width == 64 && shift == 63 && c != 0 && c != 0x7f {
+			r.fail("number exceeds %d bits", width)
+			return 0
+		}
+		return n
 	}
 	r.fail("number exceeds %d bits", width)
+	return 0
 }
 
 // count reads the length of a vector. Every item takes at least one byte, so a count beyond the bytes left is a lie,
@@ -125,45 +140,4 @@ func (r *reader) name() string {
 		return ""
 	}
 	return string(b)
-}
-
-// valueType passes over a value or reference type.
-func (r *reader) valueType() {
-	switch c := r.byte(); c {
-	case 0x7f, 0x7e, 0x7d, 0x7c, 0x7b, 0x70, 0x6f, 0x69: // i32 i64 f32 f64 v128 funcref externref exnref
-	case 0x63, 0x64: // (ref null ht), (ref ht)
-		r.skipSigned(33)
-	default:
-		r.fail("unknown value type %#x", c)
-	}
-}
-
-// constExpr passes over a constant expression and its end.
-func (r *reader) constExpr() {
-	for r.err == nil {
-		switch op := r.byte(); op {
-		case 0x0b: // end
-			return
-		case 0x41: // i32.const
-			r.skipSigned(32)
-		case 0x42: // i64.const
-			r.skipSigned(64)
-		case 0x43: // f32.const
-			r.bytes(4)
-		case 0x44: // f64.const
-			r.bytes(8)
-		case 0x23, 0xd2: // global.get, ref.func
-			r.u32()
-		case 0xd0: // ref.null
-			r.skipSigned(33)
-		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // add, sub, mul of i32 and i64
-		case 0xfd: // the vector prefix; only v128.const is constant
-			if sub := r.u32(); sub != 12 {
-				r.fail("vector instruction %d is not constant", sub)
-			}
-			r.bytes(16)
-		default:
-			r.fail("instruction %#x is not constant", op)
-		}
-	}
 }

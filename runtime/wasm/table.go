@@ -9,28 +9,33 @@ type table struct {
 
 func (m *Module) readTables(r *reader) {
 	for range r.count() {
-		var t table
-		start := r.pos
-		initialised := r.pos < len(r.b) && r.b[r.pos] == 0x40
-		if initialised {
-			r.byte()
-			if reserved := r.byte(); reserved != 0 {
-				r.fail("table initialiser is marked %#x instead of 0x0", reserved)
-			}
-		}
-		r.valueType()
-		t.head = r.b[start:r.pos]
-		t.limits = r.limits()
-		if initialised {
-			start = r.pos
-			r.constExpr()
-			t.init = r.b[start:r.pos]
-		}
+		t := r.table()
 		if r.err != nil {
 			return
 		}
 		m.tables = append(m.tables, t)
 	}
+}
+
+func (r *reader) table() table {
+	var t table
+	start := r.pos
+	initialised := r.pos < len(r.b) && r.b[r.pos] == 0x40
+	if initialised {
+		r.byte()
+		if reserved := r.byte(); reserved != 0 {
+			r.fail("table initialiser is marked %#x instead of 0x0", reserved)
+		}
+	}
+	kind := r.valueType()
+	t.head = r.b[start:r.pos]
+	t.limits = r.limits()
+	if initialised {
+		start = r.pos
+		r.constExpr(kind)
+		t.init = r.b[start:r.pos]
+	}
+	return t
 }
 
 // TableElements returns how many elements all defined tables have together before any grows.

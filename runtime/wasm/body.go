@@ -1,0 +1,142 @@
+package wasm
+
+// body is the walk over one function: it checks that every instruction is understood, notes what the report needs,
+// and collects the edits.
+type body struct {
+	*reader
+	w        *rewriter
+	index    uint32 // of the function in the original
+	params   uint32
+	declared uint32 // locals besides the parameters
+
+	open     []int // for each open block its region, the innermost last
+	regions  []region
+	straight bool // no instruction so far could branch or call
+	calls    bool
+	bulk     bool
+}
+
+// region is the code that one check pays for: a function without its loops, or a loop without those inside it. Once
+// the check is passed, an instruction of the region runs at most once before the next check.
+type region struct {
+	check  int // its place in edits
+	weight uint64
+}
+
+// The edits every function has room for, ahead of those of its instructions.
+const (
+	slotCount = iota
+	slotLocal
+	slotEntry
+	slots
+)
+
+func (w *rewriter) newBody(r *reader, index uint32) *body {
+	b := &body{reader: r, w: w, index: index, straight: true}
+	b.params = w.types[w.functions[index]].params
+	return b
+}
+
+// walk reads the function and returns its edits.
+func (b *body) walk() []edit {
+	b.edits = make([]edit, slots, slots+len(b.b)/8)
+	start := b.pos
+	b.leb(32)
+	countEnd := b.pos
+	b.pos = start
+	b.declared = b.locals()
+	for slot := slotLocal; slot <= slotEntry; slot++ {
+		b.edits[slot].from, b.edits[slot].to = b.pos, b.pos
+	}
+	b.edits[slotCount].from, b.edits[slotCount].to = start, countEnd
+
+	b.regions = append(b.regions, region{check: slotEntry})
+	b.open = append(b.open, 0)
+	for len(b.open) > 0 && b.err == nil {
+		b.instruction()
+	}
+	if b.err == nil && b.more() {
+		b.fail("%d bytes are left after the function's end", len(b.b)-b.pos)
+	}
+	if b.w.meter != nil && b.err == nil {
+		b.placeChecks()
+	}
+	return b.edits
+}
+
+func (b *body) instruction() {
+	at := b.pos
+	op := b.opcode()
+	n := b.immediates(op)
+	if b.err != nil {
+		return
+	}
+	b.regions[b.open[len(b.open)-1]].weight += b.w.weight(op, n)
+	switch {
+	case op == opBlock:
+		b.open = append(b.open, b.open[len(b.open)-1])
+	case op == opLoop:
+		b.enterLoop()
+	case op == opIf, op == opTryTable:
+		b.open = append(b.open, b.open[len(b.open)-1])
+	case op == opEnd:
+		b.open = b.open[:len(b.open)-1]
+	}
+	b.straight = b.straight && !op.diverts()
+	b.calls = b.calls || op.calls()
+	b.note(op, n, at)
+}
+
+// note keeps what the report and the metering need to know of an instruction that begins at offset at.
+func (b *body) note(op opcode, n uint32, at int) {
+	switch op {
+	case opCall, opReturnCall:
+		b.w.graph.call(n)
+	case opRefFunc:
+		b.w.graph.root(n)
+	case opGlobalSet:
+		if g := b.w.spaces.globals[n]; !g.kind.number() {
+			b.w.sight(sighting{function: b.index, offset: b.base + at, op: op, global: n})
+		}
+	case opTableSet, opDataDrop, opElemDrop, opTableInit, opTableCopy, opTableGrow, opTableFill:
+		b.w.sight(sighting{function: b.index, offset: b.base + at, op: op})
+	}
+	switch op {
+	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableFill:
+		if b.w.meter != nil {
+			b.bulk = true
+			b.edits = append(b.edits, edit{from: at, to: at, kind: editBulk, n: b.params + b.declared})
+		}
+	}
+}
+
+// enterLoop begins a region with a check at the loop's head. A loop that every run of the function reaches first needs
+// no check at the function's entry besides: there is one region for both. All functions of standard Go have this form.
+func (b *body) enterLoop() {
+	head := len(b.edits)
+	b.edits = append(b.edits, edit{from: b.pos, to: b.pos})
+	if b.straight {
+		b.regions[0].check = head
+		b.open = append(b.open, 0)
+		return
+	}
+	b.open = append(b.open, len(b.regions))
+	b.regions = append(b.regions, region{check: head})
+}
+
+// placeChecks turns the regions' edits into checks, now that their weights are known.
+func (b *body) placeChecks() {
+	if b.bulk {
+		groups := &reader{b: b.b[b.edits[slotCount].from:]}
+		b.edits[slotCount].kind, b.edits[slotCount].n = editNumber, groups.u32()+1
+		b.edits[slotLocal].kind = editLocal
+	}
+	for i, region := range b.regions {
+		entry := i == 0 && region.check == slotEntry
+		if entry && !b.calls && region.weight <= leafWeight {
+			continue
+		}
+		e := &b.edits[region.check]
+		e.kind, e.n = editCheck, units(region.weight)
+	}
+}

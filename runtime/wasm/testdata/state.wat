@@ -1,0 +1,16 @@
+;; State of every kind that an image can hold, with a memory that is imported.
+(module
+  (import "env" "memory" (memory 1 3))
+  (import "env" "log" (func $log (param i32)))
+  (global $plain (mut i32) (i32.const 1))
+  (global $named (export "named") (mut i64) (i64.const 2))
+  (global $fixed f32 (f32.const 3))
+  (global $last (mut f64) (f64.const 4))
+  (data (i32.const 8) "hello")
+  (func (export "step") (result i64)
+    (call $log (global.get $plain))
+    (global.set $plain (i32.add (global.get $plain) (i32.const 1)))
+    (global.set $named (i64.mul (global.get $named) (i64.const 3)))
+    (global.set $last (f64.sqrt (global.get $last)))
+    (i32.store8 (i32.const 8) (global.get $plain))
+    (i64.add (global.get $named) (i64.load (i32.const 8)))))
