@@ -21,6 +21,10 @@ type Config struct {
 	// HostCallLimit is the size in bytes of what a guest sends in one host call. Default 4 MiB.
 	HostCallLimit int
 
+	// CodeFolder is where compiled code is kept from one start to the next; the folder is made when missing, for this
+	// user only. Without it every start compiles everything. What is damaged in it is removed and compiled again.
+	CodeFolder string
+
 	// PrintLimit is how many bytes are kept of what a guest prints during one call. Default 4 KiB.
 	PrintLimit int
 }

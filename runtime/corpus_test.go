@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,11 @@ import (
 const (
 	accepted = `answer {"accepted":true} printed ""`
 	valid    = `answer {"valid":true} printed ""`
+
+	firstCall = `answer {"accepted":true,"message":"call no. 1"} printed ""`
+	// What the guest obeys answers as long as nothing is left of earlier calls.
+	nothingKept = `answer {"accepted":true,"message":"memory 0 global 0 size 0"} printed ""`
+	timedOut    = `interrupted during call: context deadline exceeded printed ""`
 )
 
 // corpus says what comes of a validate call to each guest of testdata, and of validate_settings where that differs
@@ -30,7 +36,19 @@ var corpus = []struct {
 	{guest: "exits_zero_in_start", want: accepted},
 	{guest: "prints_to_console", want: `answer {"accepted":true} printed "hello\nhello"`, settings: valid},
 	{guest: "echoes", want: `answer {"request":1} printed ""`},
-	{guest: "counts_calls", want: `answer {"accepted":true,"message":"call no. 1"} printed ""`},
+	{guest: "counts_calls", want: firstCall},
+	{guest: "counts_calls_in_memory", want: firstCall},
+	{guest: "counts_calls_in_fixed_memory", want: firstCall},
+	{guest: "counts_calls_in_size", want: firstCall},
+	{guest: "counts_calls_in_table", want: firstCall},
+	{guest: "grows_to_its_maximum", want: firstCall},
+	{guest: "grows_to_its_maximum_in_init", want: firstCall},
+	{guest: "keeps_request", want: `answer {"request":1} printed ""`},
+	{guest: "hides_request", want: "answer \x00\x00\x00\x00\x00\x00\x00\x00 printed \"\""},
+	{guest: "closes_stdout", want: `answer {"accepted":true} printed "hello\n"`},
+	{guest: "calls_host_in_init", want: accepted},
+	{guest: "obeys", want: nothingKept},
+	{guest: "scribbles", want: "answer \x00\x00\x00\x00\x00\x00\x00\x00 printed \"\""},
 	{guest: "answers_not_json", want: `answer this is not JSON printed ""`},
 	{guest: "settings_invalid", want: accepted,
 		settings: `answer {"valid":false,"message":"no settings please this guest"} printed ""`},
@@ -63,8 +81,11 @@ var corpus = []struct {
 	{guest: "traps_in_init", want: `start: Initialization failed: wasm trap: unreachable printed ""`,
 		settings: `start: Initialization failed: wasm trap: unreachable printed ""`},
 
-	{guest: "loops_forever", want: `interrupted during call: context deadline exceeded printed ""`},
-	{guest: "sleeps", want: `interrupted during call: context deadline exceeded printed ""`},
+	{guest: "loops_forever", want: timedOut},
+	{guest: "recurses_as_tree", want: timedOut},
+	{guest: "recurses_and_loops", want: timedOut},
+	{guest: "fills_memory_forever", want: timedOut},
+	{guest: "sleeps", want: timedOut},
 	{guest: "loops_in_start", want: `interrupted during start: context deadline exceeded printed ""`,
 		settings: `interrupted during start: context deadline exceeded printed ""`},
 
@@ -84,39 +105,62 @@ var corpus = []struct {
 	{guest: "wasi_traps", want: `exit: code 0 trap "wasm trap: unreachable" stderr "ouch"`},
 	{guest: "wasi_answers_too_much", want: `exit: code 0 trap "answer exceeds the limit of 16777216 bytes" stderr ""`},
 	{guest: "wasi_hoards_answers", want: `exit: code 0 trap "host call while 4194320 bytes of stdin are unread" stderr ""`},
-	{guest: "wasi_loops_forever", want: `interrupted during call: context deadline exceeded printed ""`},
+	{guest: "wasi_loops_forever", want: timedOut},
 	{guest: "wasi_host_call", want: `answer hello printed ""`},
 	{guest: "wasi_javy_host_call", want: `answer hello printed ""`},
 	{guest: "wasi_no_start", want: "compile: cannot find `_start` function inside of module: " +
 		`WASI guests must be commands, not reactors`},
 }
 
-// TestCorpus calls each guest twice, so that whatever it does is seen to cost nothing but its own call.
+// caller is what can be called: a module, or a guest of it.
+type caller interface {
+	Call(ctx context.Context, op runtime.Operation, payload []byte, host runtime.HostCall) (runtime.Answer, error)
+}
+
+// TestCorpus calls each guest several times, so that whatever it does is seen to cost nothing but its own call, and in
+// each way there is to come by an instance.
 func TestCorpus(t *testing.T) {
-	e := open(t, testLimits)
-	for _, tc := range corpus {
-		t.Run(tc.guest, func(t *testing.T) {
-			t.Parallel()
-			m, err := e.Compile(t.Context(), readGuest(t, tc.guest), protocolOf(tc.guest))
-			if err != nil {
-				if got := describe(runtime.Answer{}, err); got != tc.want {
-					t.Fatalf("got  %s\nwant %s", got, tc.want)
+	for _, way := range []struct {
+		name string
+		of   func(*testing.T, *runtime.Module) caller
+	}{
+		{"module", func(_ *testing.T, m *runtime.Module) caller { return m }},
+		{"reset", func(t *testing.T, m *runtime.Module) caller {
+			return newGuest(t, m, runtime.GuestConfig{})
+		}},
+		{"warmed up", func(t *testing.T, m *runtime.Module) caller {
+			g := newGuest(t, m, runtime.GuestConfig{})
+			warmUp(t, g, runtime.ValidateSettings, "{}")
+			warmUp(t, g, runtime.Validate, `{"request":2}`)
+			return g
+		}},
+		{"fresh", func(t *testing.T, m *runtime.Module) caller {
+			return newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
+		}},
+	} {
+		e := open(t, testLimits)
+		for _, tc := range corpus {
+			t.Run(way.name+"/"+tc.guest, func(t *testing.T) {
+				t.Parallel()
+				m, err := e.Compile(t.Context(), readGuest(t, tc.guest), protocolOf(tc.guest))
+				if err != nil {
+					if got := describe(runtime.Answer{}, err); got != tc.want {
+						t.Fatalf("got  %s\nwant %s", got, tc.want)
+					}
+					return
 				}
-				return
-			}
-			settings := tc.settings
-			if settings == "" {
-				settings = valid
-			}
-			for range 2 {
-				expect(t, m, runtime.Validate, tc.want)
-				expect(t, m, runtime.ValidateSettings, settings)
-			}
-		})
+				settings := cmp.Or(tc.settings, valid)
+				c := way.of(t, m)
+				for range 3 {
+					expect(t, c, runtime.Validate, tc.want)
+					expect(t, c, runtime.ValidateSettings, settings)
+				}
+			})
+		}
 	}
 }
 
-func expect(t *testing.T, m *runtime.Module, op runtime.Operation, want string) {
+func expect(t *testing.T, c caller, op runtime.Operation, want string) {
 	t.Helper()
 	limit := time.Minute
 	if strings.Contains(want, "deadline exceeded") {
@@ -125,7 +169,7 @@ func expect(t *testing.T, m *runtime.Module, op runtime.Operation, want string) 
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	if got := describe(m.Call(ctx, op, []byte(`{"request":1}`), echoHost)); got != want {
+	if got := describe(c.Call(ctx, op, []byte(`{"request":1}`), echoHost)); got != want {
 		t.Errorf("%s:\ngot  %s\nwant %s", op, got, want)
 	}
 	if late := time.Since(began) - limit; late > 20*time.Second {
@@ -135,7 +179,8 @@ func expect(t *testing.T, m *runtime.Module, op runtime.Operation, want string) 
 
 // TestCorpusIsComplete fails when a guest lacks a case, its text or its binary.
 func TestCorpusIsComplete(t *testing.T) {
-	known := []string{"looks_around"} // its answer differs each time; see TestSurroundings
+	// The answers of these differ each time; see TestSurroundings and TestGuestMode.
+	known := []string{"looks_around", "random_answer"}
 	for _, tc := range corpus {
 		known = append(known, tc.guest)
 	}

@@ -76,12 +76,14 @@ func TestCompileRefuses(t *testing.T) {
 			`compile: unknown import: memory "env" "memory"; known modules: wapc, wasi_snapshot_preview1, wasi_unstable`},
 		{"unknown function of a known module", header + section(2, "\x01\x04wapc\x05__bye\x00\x00"), runtime.WaPC,
 			`compile: unknown import: function "wapc" "__bye"`},
+		{"compact imports", header + section(2, "\x01\x04wapc\x00\x7f\x01\x05__bye\x00\x00"), runtime.WaPC,
+			`compile: unknown import: function "wapc" "__bye"`},
 		{"empty", "", runtime.WaPC, `compile: module at offset 0x0: file does not begin with the WebAssembly magic number`},
 		{"cut", accepts[:len(accepts)-9], runtime.WaPC, `compile: module at offset 0xb6: needs 51 bytes where 42 are left`},
 		{"count without items", header + section(1, "\xff\xff\xff\xff\x0f"), runtime.WaPC,
 			`compile: type section at offset 0xf: counts 4294967295 items where 0 bytes are left`},
 		{"invalid instructions", strings.Replace(accepts, "\x41\x20\x41\x11", "\x41\x20\xff\x11", 1), runtime.WaPC,
-			`compile: invalid function[0] export["__guest_call"]: invalid instruction 0xff`},
+			`compile: code section at offset 0xae: unknown instruction 0xff`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := e.Compile(t.Context(), []byte(tc.module), tc.protocol)

@@ -25,5 +25,8 @@ type (
 	InterruptedError = sandbox.InterruptedError
 )
 
-// ErrClosed is returned by every use of a closed engine or module.
+// ErrClosed is returned by every use of a closed engine, module or guest.
 var ErrClosed = sandbox.ErrClosed
+
+// ErrServing is returned by [Guest.WarmUp] after the first call.
+var ErrServing = sandbox.ErrServing

@@ -1,10 +1,12 @@
 package runtime_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +45,46 @@ func FuzzCompile(f *testing.F) {
 			}
 			if err := m.Close(t.Context()); err != nil {
 				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzGuest holds that a guest which is reset comes to the same as one that is new each time, whatever code it is made
+// of. What guests print and how they fail counts too.
+func FuzzGuest(f *testing.F) {
+	guests, err := filepath.Glob("testdata/*.wasm")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range guests {
+		module, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(module, []byte("l"), []byte(`{"request":1}`))
+	}
+	e := open(f, runtime.Config{MemoryLimit: 1 << 20})
+	f.Fuzz(func(t *testing.T, module, first, second []byte) {
+		if bytes.Contains(module, []byte("random_get")) || bytes.Contains(module, []byte("clock_time_get")) {
+			return // two runs of these differ by right
+		}
+		m, err := e.Compile(t.Context(), module, runtime.WaPC)
+		if err != nil {
+			return
+		}
+		defer func() { _ = m.Close(t.Context()) }()
+		fresh := newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
+		reset := newGuest(t, m, runtime.GuestConfig{})
+		for _, payload := range [][]byte{first, second, first, second} {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			want := describe(fresh.Call(ctx, runtime.Validate, payload, echoHost))
+			got := describe(reset.Call(ctx, runtime.Validate, payload, echoHost))
+			cancel()
+			if ctx.Err() == nil || !strings.HasPrefix(got, "interrupted") && !strings.HasPrefix(want, "interrupted") {
+				if got != want {
+					t.Fatalf("got  %s\nwant %s", got, want)
+				}
 			}
 		}
 	})

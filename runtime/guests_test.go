@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"policy-server/runtime"
 )
@@ -53,6 +54,28 @@ func compile(t testing.TB, e *runtime.Engine, guest string) *runtime.Module {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func newGuest(t testing.TB, m *runtime.Module, cfg runtime.GuestConfig) *runtime.Guest {
+	t.Helper()
+	g, err := m.NewGuest(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// warmUp runs a step that may come to nothing: guests that never end do so here too.
+func warmUp(t testing.TB, g *runtime.Guest, op runtime.Operation, payload string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	return describe(g.WarmUp(ctx, op, []byte(payload)))
 }
 
 // echoHost offers the capability echo: say answers with what it got, shout fails with it.

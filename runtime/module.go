@@ -28,29 +28,42 @@ type Answer = sandbox.Answer
 // Module is a compiled module. It is immutable; goroutines may share it, and calls at the same time do not see each
 // other.
 type Module struct {
-	guest guest
+	code  protocolModule
+	leave func() (last bool) // gives the code up, once
 }
 
-// guest is a module compiled for one of the protocols.
-type guest interface {
-	Call(ctx context.Context, operation string, payload []byte, host HostCall) (Answer, error)
-	Close(ctx context.Context) error
+// protocolModule is a module compiled for one of the protocols.
+type protocolModule interface {
+	Program() *sandbox.Program
+	Run(ctx context.Context, start sandbox.Starter, operation string, payload []byte, host HostCall) (Answer, error)
 }
 
 // Call asks the guest to perform op on payload in an instance of its own, so that nothing of one call reaches
 // another. It returns when the guest is done or ctx ends; a host call in progress is waited for. The payload is only
-// read.
+// read. Whoever calls more than once has a [Guest] do it.
 //
 // Whatever the guest does wrong is an error: *[StartError] and *[CallError] for [WaPC], *[ExitError] for [WASI],
 // *[InterruptedError] when ctx ended first. [ErrClosed] is returned after Close.
 func (m *Module) Call(ctx context.Context, op Operation, payload []byte, host HostCall) (Answer, error) {
+	return m.run(ctx, m.code.Program().Start, op, payload, host)
+}
+
+func (m *Module) run(
+	ctx context.Context, start sandbox.Starter, op Operation, payload []byte, host HostCall,
+) (Answer, error) {
 	switch op {
 	case Validate, ValidateSettings, ProtocolVersion:
-		return m.guest.Call(ctx, string(op), payload, host)
+		return m.code.Run(ctx, start, string(op), payload, host)
 	}
 	return Answer{}, fmt.Errorf("operation %q: unknown; known: %s, %s, %s", op, Validate, ValidateSettings, ProtocolVersion)
 }
 
-// Close waits for running calls to end, refusing new ones, and frees the compiled code. When ctx ends first its error
-// is returned, nothing is freed, and Close may be called again.
-func (m *Module) Close(ctx context.Context) error { return m.guest.Close(ctx) }
+// Close gives the module up; it must not be used any more, and its guests have been closed. The last module of the same
+// bytes waits for running calls to end, refusing new ones, and frees the compiled code. When ctx ends first its error is
+// returned, something is left unfreed, and Close may be called again.
+func (m *Module) Close(ctx context.Context) error {
+	if !m.leave() {
+		return nil
+	}
+	return m.code.Program().Close(ctx)
+}

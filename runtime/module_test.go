@@ -80,7 +80,7 @@ func TestCallInterrupted(t *testing.T) {
 	for _, guest := range []string{"echoes", "wasi_host_call"} {
 		m := compile(t, e, guest)
 		t.Run(guest+" in a host call", func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			_, err := m.Call(ctx, runtime.Validate, []byte("{}"), slow)
 			if want := "guest interrupted during call: context deadline exceeded"; err == nil || err.Error() != want {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -15,6 +16,8 @@ type ABI struct {
 	Init [][]string
 	// Hosts are the import modules offered.
 	Hosts []HostModule
+	// Command says that running the entry point is all of an instance's life, so that nothing is left to reset.
+	Command bool
 	// MissingMemory is the trap's text when a host function is called by a guest that exports no "memory".
 	MissingMemory string
 }
@@ -42,6 +45,9 @@ type HostFunction struct {
 	// that call, may end the guest with [Trap], and must not keep mem.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
 }
+
+// startUp lists the functions that run before an image is taken, and never after.
+func (a ABI) startUp() []string { return slices.Concat(a.Init...) }
 
 // goFunction adapts f to wazero.
 func (a ABI) goFunction(f HostFunction) api.GoModuleFunc {

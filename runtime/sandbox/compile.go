@@ -2,18 +2,20 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	goruntime "runtime"
 	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"policy-server/runtime/wasm"
 )
 
-// Compile checks and compiles a module. It does not keep the bytes. The error is a *[CompileError], or [ErrClosed].
+// Compile checks a module and compiles a metered copy of it, whose state can be reached from outside. It does not keep
+// the bytes. The error is a *[CompileError], or [ErrClosed].
 // The caller closes the program, or the engine with all its programs.
 func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	if !e.gate.enter() {
@@ -31,10 +33,16 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 		return nil, err
 	}
 	parsed.ClampTables(maxTableElements)
-	p := &Program{engine: e}
-	// Custom sections do nothing for a running guest; without them they can do no harm in the compiler either.
+	rewritten, err := wasm.Rewrite(parsed.Bytes(), wasm.Options{
+		Meter:   &wasm.Meter{Module: meterModule, Name: meterTick, Fuel: fuel},
+		StartUp: e.abi.startUp(),
+	})
+	if err != nil {
+		return nil, formatError(err)
+	}
+	p := e.newProgram(parsed, rewritten)
 	err = caught(func() (err error) {
-		p.code, err = e.wazero.CompileModule(ctx, parsed.WithoutCustom())
+		p.code, err = e.wazero.CompileModule(experimental.WithCompilationWorkers(ctx, goruntime.GOMAXPROCS(0)), rewritten.Code)
 		return err
 	})
 	if err != nil {
@@ -45,17 +53,29 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 		return nil, err
 	}
 	p.init = e.initFunctions(p.code)
+	if e.cache != nil {
+		_ = e.cache.seal() // what is not sealed is compiled again next time
+	}
 	return p, nil
 }
 
-func formatError(err error) error {
-	reason := err.Error()
-	if errors.Is(err, wasm.ErrCompactImports) {
-		reason += ", an encoding this runtime cannot read: " +
-			"rebuild the module with an older wasm-opt (binaryen 123 or before), or without it"
+// newProgram returns a program that lacks its code.
+func (e *Engine) newProgram(m *wasm.Module, r wasm.Rewritten) *Program {
+	p := &Program{engine: e, fuel: r.Fuel, memory: r.Memory, unsafe: r.Unsafe}
+	for _, memory := range m.Memories() {
+		p.memoryMin = memory.Min
 	}
-	return &CompileError{Reason: reason, Err: err}
+	for _, global := range r.Globals {
+		switch global.Type {
+		case wasm.I32, wasm.I64, wasm.F32, wasm.F64:
+			p.globals = append(p.globals, global.Export)
+		default: // what writes to these makes a program unsafe
+		}
+	}
+	return p
 }
+
+func formatError(err error) error { return &CompileError{Reason: err.Error(), Err: err} }
 
 // checkShape checks what can be told before compiling: imports, the entry point, and the sizes at start.
 func (e *Engine) checkShape(m *wasm.Module) error {
@@ -97,6 +117,9 @@ func (e *Engine) unknownImport(im wasm.Import) error {
 func (e *Engine) checkTypes(code wazero.CompiledModule) error {
 	for _, f := range code.ImportedFunctions() {
 		module, name, _ := f.Import()
+		if module == meterModule {
+			continue
+		}
 		want := e.offered[module][name]
 		if !hasType(f, want.ParamTypes(), want.ResultTypes()) {
 			return &CompileError{Reason: fmt.Sprintf("import %q %q has type %s; the host's is %s",

@@ -1,8 +1,11 @@
-// Package sandbox runs one guest call in a WebAssembly instance of its own on wazero.
+// Package sandbox runs guest calls in WebAssembly instances on wazero, each call in one that is as clean as new.
 //
-// It owns what every guest protocol needs: the limits, the check of a module's imports and exports, compiled code, a
-// clean instance for each call, WASI, interruption when a context ends, and the errors all of this can produce. Only
-// this package decides how a clean instance comes about; today each is instantiated afresh.
+// It owns what every guest protocol needs: the limits, the check of a module's imports and exports, compiled code, WASI,
+// interruption when a context ends, and the errors all of this can produce. And it decides how a clean instance comes
+// about. A [Program] starts a new one for each call. A [Pool] takes an image of one that has initialised and warmed up,
+// memory, its size and all globals, and brings an instance back to exactly that after each call that ended well; what
+// ended otherwise, or has state anywhere else, is given up. Memory is brought back by the cheapest method the system
+// has; the portable one copies all of it.
 //
 // It does not know any guest protocol: an [ABI] tells it what a protocol asks of a module and offers to it. It does
 // not know policies either, nor what the bytes it moves mean.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -22,31 +23,49 @@ const features = api.CoreFeaturesV2 |
 type Engine struct {
 	limits  Limits
 	abi     ABI
+	cache   *CodeCache // nil: none
 	wazero  wazero.Runtime
 	offered map[string]map[string]api.FunctionDefinition // import module, then function
+	system  *system
 	gate    gate
+	scratch sync.Pool // of *[]byte: what instances hold before they are mapped; nothing of any call
+
+	mu          sync.Mutex
+	pools       map[*Pool]struct{} // those that are open
+	closeSystem sync.Once
 }
 
-// Open starts an engine. The caller closes it.
-func Open(ctx context.Context, limits Limits, abi ABI) (*Engine, error) {
+// Open starts an engine. Without a cache every module is compiled anew. The caller closes the engine, and the cache
+// after it.
+func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engine, error) {
+	config := wazero.NewRuntimeConfig().
+		WithCoreFeatures(features).
+		WithMemoryLimitPages(limits.MemoryPages).
+		WithDebugInfoEnabled(false)
+	if cache != nil {
+		config = config.WithCompilationCache(cache.wazero)
+	}
 	e := &Engine{
-		limits: limits,
-		abi:    abi,
-		wazero: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-			WithCoreFeatures(features).
-			WithMemoryLimitPages(limits.MemoryPages).
-			WithCloseOnContextDone(true).
-			WithDebugInfoEnabled(false)),
+		limits:  limits,
+		abi:     abi,
+		cache:   cache,
+		wazero:  wazero.NewRuntimeWithConfig(ctx, config),
 		offered: map[string]map[string]api.FunctionDefinition{},
+		system:  openSystem(),
+		pools:   map[*Pool]struct{}{},
 	}
 	if err := e.offerHosts(ctx); err != nil {
 		_ = e.wazero.Close(ctx) // the first error is the one that tells
+		e.system.close()
 		return nil, err
 	}
 	return e, nil
 }
 
 func (e *Engine) offerHosts(ctx context.Context) error {
+	if err := instantiateMeter(ctx, e.wazero); err != nil {
+		return fmt.Errorf("host module %q: %w", meterModule, err)
+	}
 	for _, name := range wasiModules {
 		mod, err := instantiateWASI(ctx, e.wazero, name)
 		if err != nil {
@@ -70,11 +89,54 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 	return nil
 }
 
+// poolsOf returns the open pools of p, or of all programs if p is nil.
+func (e *Engine) poolsOf(p *Program) []*Pool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var pools []*Pool
+	for pool := range e.pools {
+		if p == nil || pool.program == p {
+			pools = append(pools, pool)
+		}
+	}
+	return pools
+}
+
+func (e *Engine) addPool(p *Pool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pools[p] = struct{}{}
+}
+
+func (e *Engine) removePool(p *Pool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.pools, p)
+}
+
+// takeScratch returns bytes for a memory to begin in. The pages of such a memory are in use already; those of a new
+// mapping would cost a fault each, more than all else of an instance.
+func (e *Engine) takeScratch() []byte {
+	if b, ok := e.scratch.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+func (e *Engine) giveScratch(b []byte) { e.scratch.Put(&b) }
+
 // Close waits for running calls to end, refusing new ones, and frees everything the engine holds, compiled modules
-// included. When ctx ends first it returns the context's error with nothing freed, and may be called again.
+// and pools included. When ctx ends first it returns the context's error, something is left unfreed, and it may be
+// called again.
 func (e *Engine) Close(ctx context.Context) error {
 	if err := e.gate.close(ctx); err != nil {
 		return fmt.Errorf("engine: wait for running calls: %w", err)
 	}
+	for _, pool := range e.poolsOf(nil) {
+		if err := pool.Close(ctx); err != nil {
+			return err
+		}
+	}
+	e.closeSystem.Do(e.system.close)
 	return e.wazero.Close(ctx)
 }

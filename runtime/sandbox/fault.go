@@ -22,7 +22,7 @@ func fault(ctx context.Context, during string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctxErr := ctx.Err(); ctxErr != nil {
+	if ctxErr := ended(ctx); ctxErr != nil {
 		return &InterruptedError{During: during, Err: ctxErr}
 	}
 	var exit *sys.ExitError

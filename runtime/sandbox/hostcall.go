@@ -26,8 +26,8 @@ type HostCalls struct {
 
 // Do serves the host call whose eight arguments are pointers to and lengths of binding, namespace, operation and
 // payload. The error is for the guest. Names that are not UTF-8 and bytes outside of mem trap the guest, and so do a
-// panic in Serve and a context that ended meanwhile.
-func (h HostCalls) Do(ctx context.Context, mem Memory, args []uint64) ([]byte, error) {
+// panic in Serve and a context that ended meanwhile. While the image of a [Pool] is made, its WarmUpHost serves instead.
+func (h HostCalls) Do(ctx context.Context, mem Memory, args []uint64) (response []byte, err error) {
 	var parts [4]struct{ ptr, size uint32 }
 	var total uint64
 	for i := range parts {
@@ -48,10 +48,14 @@ func (h HostCalls) Do(ctx context.Context, mem Memory, args []uint64) ([]byte, e
 	if names[0] != binding {
 		return nil, fmt.Errorf("unknown binding: %s", names[0])
 	}
+	if i := instanceOf(ctx); i.warmingUp {
+		h.Serve = i.warmUpHost
+		defer func() { i.refused = i.refused || err != nil }()
+	}
 	if h.Serve == nil {
 		return nil, errNoHostCalls
 	}
-	response, err := h.serve(ctx, names[1], names[2], payload)
+	response, err = h.serve(ctx, names[1], names[2], payload)
 	stopIfDone(ctx)
 	return response, err
 }
@@ -68,11 +72,4 @@ func (h HostCalls) serve(ctx context.Context, namespace, operation string, paylo
 		}
 	}()
 	return h.Serve(ctx, namespace, operation, payload)
-}
-
-// stopIfDone ends the running guest when its context has ended. It would notice by itself only at its next loop.
-func stopIfDone(ctx context.Context) {
-	if err := ctx.Err(); err != nil {
-		panic(&TrapError{Text: err.Error()})
-	}
 }

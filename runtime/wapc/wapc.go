@@ -33,9 +33,9 @@ func abi() sandbox.ABI {
 	}
 }
 
-// Open starts an engine. The caller closes it.
-func Open(ctx context.Context, limits sandbox.Limits) (*Engine, error) {
-	engine, err := sandbox.Open(ctx, limits, abi())
+// Open starts an engine. Without a cache every module is compiled anew. The caller closes the engine.
+func Open(ctx context.Context, limits sandbox.Limits, cache *sandbox.CodeCache) (*Engine, error) {
+	engine, err := sandbox.Open(ctx, limits, abi(), cache)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,14 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 // Close waits for running calls and frees the engine with all its modules; see [sandbox.Engine.Close].
 func (e *Engine) Close(ctx context.Context) error { return e.sandbox.Close(ctx) }
 
-// Close waits for running calls and frees the module; see [sandbox.Program.Close].
-func (m *Module) Close(ctx context.Context) error { return m.program.Close(ctx) }
+// Program returns the compiled code, from which come the instances that [Module.Run] works with.
+func (m *Module) Program() *sandbox.Program { return m.program }
 
-// Call runs one operation in an instance of its own. The payload is only read. Errors: *[StartError], *[CallError],
-// *[sandbox.InterruptedError], [sandbox.ErrClosed].
-func (m *Module) Call(ctx context.Context, operation string, payload []byte, host sandbox.HostCall) (sandbox.Answer, error) {
+// Run asks the guest for one operation, in an instance from start. The payload is only read. Errors: *[StartError],
+// *[CallError], *[sandbox.InterruptedError], [sandbox.ErrClosed].
+func (m *Module) Run(
+	ctx context.Context, start sandbox.Starter, operation string, payload []byte, host sandbox.HostCall,
+) (sandbox.Answer, error) {
 	printed := sandbox.NewTranscript(m.limits.Print)
 	s := &session{
 		limits:  m.limits,
@@ -68,11 +70,11 @@ func (m *Module) Call(ctx context.Context, operation string, payload []byte, hos
 		printed: printed,
 	}
 	ctx = s.within(ctx)
-	instance, err := m.program.Start(ctx, sandbox.Process{Stdout: printed, Stderr: printed})
+	instance, err := start(ctx, sandbox.Process{Stdout: printed, Stderr: printed})
 	if err != nil {
 		return sandbox.Answer{}, s.startFault(err)
 	}
-	defer instance.Close(ctx)
+	defer instance.Release()
 	s.begin(operation, payload)
 	results, err := instance.Call(ctx, uint64(len(operation)), uint64(len(payload)))
 	if err != nil {

@@ -26,13 +26,14 @@ func abi() sandbox.ABI {
 			Missing: "cannot find `_start` function inside of module: WASI guests must be commands, not reactors",
 		},
 		Hosts:         hostModules(),
+		Command:       true,
 		MissingMemory: "cannot find 'mem' export",
 	}
 }
 
-// Open starts an engine. The caller closes it.
-func Open(ctx context.Context, limits sandbox.Limits) (*Engine, error) {
-	engine, err := sandbox.Open(ctx, limits, abi())
+// Open starts an engine. Without a cache every module is compiled anew. The caller closes the engine.
+func Open(ctx context.Context, limits sandbox.Limits, cache *sandbox.CodeCache) (*Engine, error) {
+	engine, err := sandbox.Open(ctx, limits, abi(), cache)
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +53,14 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 // Close waits for running calls and frees the engine with all its modules; see [sandbox.Engine.Close].
 func (e *Engine) Close(ctx context.Context) error { return e.sandbox.Close(ctx) }
 
-// Close waits for running calls and frees the module; see [sandbox.Program.Close].
-func (m *Module) Close(ctx context.Context) error { return m.program.Close(ctx) }
+// Program returns the compiled code, from which come the instances that [Module.Run] works with.
+func (m *Module) Program() *sandbox.Program { return m.program }
 
-// Call runs the guest once for the operation "validate" or "validate_settings". The payload is only read. Errors:
-// *[ExitError], *[sandbox.InterruptedError], [sandbox.ErrClosed], and one for any other operation.
-func (m *Module) Call(ctx context.Context, operation string, payload []byte, host sandbox.HostCall) (sandbox.Answer, error) {
+// Run runs the guest once, in an instance from start, for the operation "validate" or "validate_settings". The payload
+// is only read. Errors: *[ExitError], *[sandbox.InterruptedError], [sandbox.ErrClosed], and one for any other operation.
+func (m *Module) Run(
+	ctx context.Context, start sandbox.Starter, operation string, payload []byte, host sandbox.HostCall,
+) (sandbox.Answer, error) {
 	argument, err := argumentOf(operation)
 	if err != nil {
 		return sandbox.Answer{}, err
@@ -70,7 +73,7 @@ func (m *Module) Call(ctx context.Context, operation string, payload []byte, hos
 	}
 	s.stdin.append(payload)
 	ctx = s.within(ctx)
-	instance, err := m.program.Start(ctx, sandbox.Process{
+	instance, err := start(ctx, sandbox.Process{
 		// JavaScript guests insist on exactly two arguments.
 		Args:   []string{"policy.wasm", argument},
 		Stdin:  &s.stdin,
@@ -80,7 +83,7 @@ func (m *Module) Call(ctx context.Context, operation string, payload []byte, hos
 	if err != nil {
 		return s.outcome(err)
 	}
-	defer instance.Close(ctx)
+	defer instance.Release()
 	_, err = instance.Call(ctx)
 	return s.outcome(err)
 }

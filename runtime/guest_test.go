@@ -1,0 +1,363 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"policy-server/runtime"
+)
+
+// TestGuestMode holds which guests are reset, which are not and why, and what becomes of their instances.
+func TestGuestMode(t *testing.T) {
+	const calls = 3
+	type discards = map[string]uint64
+	for _, tc := range []struct {
+		guest    string
+		cfg      runtime.GuestConfig
+		warmUps  []string // payloads to validate
+		mode     runtime.Mode
+		reason   string
+		resets   uint64
+		discards discards
+	}{
+		{guest: "accepts", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "accepts", cfg: runtime.GuestConfig{Mode: runtime.ModeFresh}, mode: runtime.ModeFresh, discards: discards{"spent": calls}},
+		{guest: "counts_calls", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "counts_calls_in_memory", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "counts_calls_in_fixed_memory", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "grows_to_its_maximum_in_init", mode: runtime.ModeFresh, discards: discards{"spent": calls + 1},
+			reason: "it grows its memory to the maximum while starting"},
+		{guest: "counts_calls_in_size", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "keeps_request", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "guest_error", mode: runtime.ModeReset, resets: calls, discards: discards{"spent": 1}},
+		{guest: "traps", mode: runtime.ModeReset, discards: discards{"spent": 1, "trap": calls}},
+		{guest: "answers_too_much", mode: runtime.ModeReset, discards: discards{"spent": 1, "trap": calls}},
+		{guest: "exits", mode: runtime.ModeReset, discards: discards{"spent": 1, "exit": calls}},
+		{guest: "loops_forever", mode: runtime.ModeReset, discards: discards{"spent": 1, "interrupt": calls}},
+		{guest: "closes_stdout", mode: runtime.ModeReset, discards: discards{"spent": 1, "descriptors": calls}},
+		{guest: "grows_to_its_maximum", mode: runtime.ModeReset, discards: discards{"spent": 1, "memory": calls}},
+		{guest: "counts_calls_in_table", mode: runtime.ModeFresh, discards: discards{"spent": calls},
+			reason: "its state is more than memory and globals: table.set in function 2 at offset 0xaf"},
+		{guest: "calls_host_in_init", mode: runtime.ModeFresh, discards: discards{"spent": calls + 1},
+			reason: "it calls its host while starting"},
+		{guest: "calls_host_in_init", cfg: runtime.GuestConfig{WarmUpHost: echoHost}, mode: runtime.ModeReset, resets: calls,
+			discards: discards{"spent": 1}},
+		{guest: "traps_in_init", mode: runtime.ModeReset, discards: discards{}},
+		{guest: "wasi_accepts", mode: runtime.ModeFresh, discards: discards{"spent": calls},
+			reason: "it is a command: an instance of it lives for one run"},
+		{guest: "random_answer", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "a reset instance answers otherwise than a new one"},
+		{guest: "keeps_request", warmUps: []string{`{"a":1}`, `{"b":22}`}, mode: runtime.ModeReset, resets: calls},
+		{guest: "keeps_request", warmUps: []string{`{"a":1}`}, mode: runtime.ModeReset, resets: calls},
+		{guest: "counts_calls", warmUps: []string{`{"a":1}`, `{"b":22}`}, mode: runtime.ModeReset, resets: calls},
+		{guest: "traps", warmUps: []string{"{}"}, mode: runtime.ModeReset},
+		{guest: "loops_forever", warmUps: []string{"{}"}, mode: runtime.ModeReset},
+		{guest: "unknown_host_call", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+	} {
+		t.Run(fmt.Sprintf("%s, %d warm-ups", tc.guest, len(tc.warmUps)), func(t *testing.T) {
+			m := compile(t, open(t, testLimits), tc.guest)
+			g := newGuest(t, m, tc.cfg)
+			for _, payload := range tc.warmUps {
+				warmUp(t, g, runtime.Validate, payload)
+			}
+			limit := time.Minute
+			if strings.Contains(tc.guest, "forever") {
+				limit = 200 * time.Millisecond
+			}
+			for range calls {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				_, _ = g.Call(ctx, runtime.Validate, []byte(`{"request":1}`), echoHost) // TestCorpus looks at what comes of it
+				cancel()
+			}
+			got := g.Stats()
+			if got.Mode != tc.mode || got.Reason != tc.reason || got.Resets != tc.resets {
+				t.Errorf("got  mode %s because %q, %d resets\nwant mode %s because %q, %d resets",
+					got.Mode, got.Reason, got.Resets, tc.mode, tc.reason, tc.resets)
+			}
+			seen := discards{}
+			for cause, n := range got.Discards {
+				seen[string(cause)] = n
+			}
+			if tc.discards != nil && !maps.Equal(seen, tc.discards) {
+				t.Errorf("discards: got %v, want %v", seen, tc.discards)
+			}
+		})
+	}
+}
+
+// An image that holds the first request must not serve others, however the guest was warmed up.
+func TestGuestForgetsWarmUps(t *testing.T) {
+	e := open(t, testLimits)
+	for _, warmUps := range [][]string{{}, {`{"a":1}`}, {`{"a":1}`, `{"a":1}`}, {`{"a":1}`, `{"b":22}`}} {
+		t.Run(fmt.Sprint(warmUps), func(t *testing.T) {
+			g := newGuest(t, compile(t, e, "keeps_request"), runtime.GuestConfig{})
+			for _, payload := range warmUps {
+				if got, want := warmUp(t, g, runtime.Validate, payload), fmt.Sprintf("answer %s printed %q", payload, ""); got != want {
+					t.Errorf("warm-up: got %s, want %s", got, want)
+				}
+			}
+			for _, payload := range []string{"one", "and another one"} {
+				got := describe(g.Call(t.Context(), runtime.Validate, []byte(payload), nil))
+				if want := fmt.Sprintf("answer %s printed %q", payload, ""); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			}
+			if got := g.Stats().Mode; got != runtime.ModeReset {
+				t.Errorf("mode is %s", got)
+			}
+		})
+	}
+}
+
+func TestWarmUpTooLate(t *testing.T) {
+	g := newGuest(t, compile(t, open(t, testLimits), "accepts"), runtime.GuestConfig{})
+	if got := describe(g.Call(t.Context(), runtime.Validate, nil, nil)); got != accepted {
+		t.Fatal(got)
+	}
+	if _, err := g.WarmUp(t.Context(), runtime.Validate, nil); !errors.Is(err, runtime.ErrServing) {
+		t.Errorf("got %v, want %v", err, runtime.ErrServing)
+	}
+}
+
+// While the image is made, host calls reach what the config says and nothing else; afterwards the caller's host.
+func TestWarmUpHost(t *testing.T) {
+	e := open(t, testLimits)
+	for _, tc := range []struct {
+		name string
+		host runtime.HostCall
+		want string
+	}{
+		{"none", nil, `call: wasm trap: unreachable printed ""`},
+		{"one", func(context.Context, string, string, []byte) ([]byte, error) { return []byte("warm"), nil },
+			`answer warm printed ""`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGuest(t, compile(t, e, "echoes"), runtime.GuestConfig{WarmUpHost: tc.host})
+			if got := warmUp(t, g, runtime.Validate, "hi"); got != tc.want {
+				t.Errorf("warm-up: got %s, want %s", got, tc.want)
+			}
+			if got, want := describe(g.Call(t.Context(), runtime.Validate, []byte("hi"), echoHost)), `answer hi printed ""`; got != want {
+				t.Errorf("call: got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestNewGuestRefuses(t *testing.T) {
+	m := compile(t, open(t, testLimits), "obeys")
+	for _, tc := range []struct {
+		name string
+		cfg  runtime.GuestConfig
+		want string
+	}{
+		{"unknown mode", runtime.GuestConfig{Mode: "dirty"}, `mode "dirty": unknown; known: reset, fresh`},
+		{"negative idle time", runtime.GuestConfig{Idle: -1}, "idle time -1ns: must not be negative"},
+		{"less memory than it starts with", runtime.GuestConfig{MemoryLimit: 8<<16 - 1},
+			"memory limit 524287: must be from 524288 bytes, with which the module starts, to the runtime's 33554432"},
+		{"more memory than the engine gives", runtime.GuestConfig{MemoryLimit: 32<<20 + 1},
+			"memory limit 33554433: must be from 524288 bytes, with which the module starts, to the runtime's 33554432"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := m.NewGuest(tc.cfg); err == nil || err.Error() != tc.want {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+// A guest's own memory limit holds in both modes.
+func TestGuestMemoryLimit(t *testing.T) {
+	m := compile(t, open(t, testLimits), "counts_calls_in_size")
+	for _, mode := range []runtime.Mode{runtime.ModeReset, runtime.ModeFresh} {
+		g := newGuest(t, m, runtime.GuestConfig{Mode: mode, MemoryLimit: 2<<16 - 1})
+		want := `answer {"accepted":true,"message":"call no. 0"} printed ""` // it could not grow
+		if got := describe(g.Call(t.Context(), runtime.Validate, nil, nil)); got != want {
+			t.Errorf("%s: got %s, want %s", mode, got, want)
+		}
+	}
+}
+
+// What was used in a burst is given back when it is idle, and made again when it is needed.
+func TestGuestIdle(t *testing.T) {
+	g := newGuest(t, compile(t, open(t, testLimits), "echoes"), runtime.GuestConfig{Idle: 10 * time.Millisecond})
+	goroutines := goruntime.NumGoroutine()
+	const callers = 8
+	for range 2 {
+		var inside, all sync.WaitGroup
+		inside.Add(callers)
+		for range callers {
+			all.Go(func() {
+				got := describe(g.Call(t.Context(), runtime.Validate, []byte("hi"),
+					func(_ context.Context, _, _ string, payload []byte) ([]byte, error) {
+						inside.Done()
+						inside.Wait()
+						return payload, nil
+					}))
+				if want := `answer hi printed ""`; got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			})
+		}
+		all.Wait()
+		eventually(t, func() bool { return g.Stats().Instances == 0 })
+	}
+	got := g.Stats()
+	if got.Resets != 2*callers || got.Discards["idle"] != 2*callers || got.Idle != 0 {
+		t.Errorf("got %+v, want %d resets and as many idle instances given up", got, 2*callers)
+	}
+	eventually(t, func() bool { return goruntime.NumGoroutine() <= goroutines })
+}
+
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for too long")
+		}
+	}
+}
+
+// Guests that cannot be stopped by asking are stopped soon after their deadline, whatever they do.
+func TestGuestStopsInTime(t *testing.T) {
+	e := open(t, testLimits)
+	stuck := func(ctx context.Context, _, _ string, _ []byte) ([]byte, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	for _, guest := range []string{
+		"loops_forever", "recurses_as_tree", "recurses_and_loops", "fills_memory_forever", "sleeps", "echoes",
+		"wasi_loops_forever", "wasi_host_call",
+	} {
+		t.Run(guest, func(t *testing.T) {
+			g := newGuest(t, compile(t, e, guest), runtime.GuestConfig{})
+			const limit = 300 * time.Millisecond // time enough to get going on a busy machine
+			for range 3 {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				began := time.Now()
+				got := describe(g.Call(ctx, runtime.Validate, []byte("{}"), stuck))
+				late := time.Since(began) - limit
+				cancel()
+				if got != timedOut {
+					t.Errorf("got %s, want %s", got, timedOut)
+				}
+				if late > 10*time.Second { // a few milliseconds on a machine with nothing else to do; see the benchmarks
+					t.Errorf("returned %s after its deadline", late)
+				}
+				t.Logf("returned %s after its deadline", late)
+			}
+		})
+	}
+}
+
+// Nothing of one call reaches another, whatever went on before it and beside it.
+func TestGuest_hammer(t *testing.T) {
+	e := open(t, testLimits)
+	for _, mode := range []runtime.Mode{runtime.ModeReset, runtime.ModeFresh} {
+		t.Run(string(mode), func(t *testing.T) {
+			g := newGuest(t, compile(t, e, "obeys"), runtime.GuestConfig{Mode: mode, Idle: time.Millisecond})
+			outcome := map[string]string{
+				"t": `call: wasm trap: unreachable printed ""`,
+				"l": timedOut,
+				"e": `call: guest exited with code 0 printed ""`,
+			}
+			var callers sync.WaitGroup
+			for range 16 {
+				callers.Go(func() {
+					for range 40 {
+						command := string("tlegfc----"[rand.N(10)])
+						want := nothingKept
+						if other, ok := outcome[command]; ok {
+							want = other
+						}
+						limit := time.Minute
+						if command == "l" {
+							limit = 5 * time.Millisecond
+						}
+						ctx, cancel := context.WithTimeout(t.Context(), limit)
+						got := describe(g.Call(ctx, runtime.Validate, []byte(command), nil))
+						cancel()
+						if command == "l" && strings.HasPrefix(got, "interrupted during start") {
+							continue // it never had its turn
+						}
+						if got != want {
+							t.Errorf("%s: got  %s\nwant %s", command, got, want)
+						}
+					}
+				})
+			}
+			callers.Wait()
+			stats := g.Stats()
+			if stats.Instances > 16 {
+				t.Errorf("%d instances for 16 callers", stats.Instances)
+			}
+			t.Logf("%+v", stats)
+		})
+	}
+}
+
+func TestGuestClose(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		close func(context.Context, *runtime.Engine, *runtime.Module, *runtime.Guest) error
+	}{
+		{"guest", func(ctx context.Context, _ *runtime.Engine, _ *runtime.Module, g *runtime.Guest) error {
+			return g.Close(ctx)
+		}},
+		{"module", func(ctx context.Context, _ *runtime.Engine, m *runtime.Module, _ *runtime.Guest) error {
+			return m.Close(ctx)
+		}},
+		{"engine", func(ctx context.Context, e *runtime.Engine, _ *runtime.Module, _ *runtime.Guest) error {
+			return e.Close(ctx)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := open(t, testLimits)
+			m := compile(t, e, "echoes")
+			g := newGuest(t, m, runtime.GuestConfig{})
+			if got, want := describe(g.Call(t.Context(), runtime.Validate, []byte("hi"), echoHost)), `answer hi printed ""`; got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+			entered, proceed, outcome := make(chan struct{}), make(chan struct{}), make(chan string)
+			go func() {
+				outcome <- describe(g.Call(t.Context(), runtime.Validate, []byte("hi"),
+					func(_ context.Context, _, _ string, payload []byte) ([]byte, error) {
+						close(entered)
+						<-proceed
+						return payload, nil
+					}))
+			}()
+			<-entered
+			done, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := tc.close(done, e, m, g); !errors.Is(err, context.Canceled) {
+				t.Errorf("close during a call: got %v, want the context's error", err)
+			}
+			close(proceed)
+			if got, want := <-outcome, `answer hi printed ""`; got != want {
+				t.Errorf("the running call: got %s, want %s", got, want)
+			}
+			for range 2 {
+				if err := tc.close(t.Context(), e, m, g); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			}
+			if _, err := g.Call(t.Context(), runtime.Validate, nil, nil); !errors.Is(err, runtime.ErrClosed) {
+				t.Errorf("call after close: got %v, want %v", err, runtime.ErrClosed)
+			}
+			if _, err := g.WarmUp(t.Context(), runtime.Validate, nil); !errors.Is(err, runtime.ErrClosed) {
+				t.Errorf("warm-up after close: got %v, want %v", err, runtime.ErrClosed)
+			}
+			if got := g.Stats(); got.Instances != 0 {
+				t.Errorf("after close: %d instances", got.Instances)
+			}
+		})
+	}
+}

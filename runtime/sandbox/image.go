@@ -1,0 +1,87 @@
+package sandbox
+
+import "context"
+
+// image is the state that a reset instance returns to: all there is, in a program without anything unsafe.
+type image struct {
+	content *content // nil if the program has no memory
+	globals []uint64 // in the order of the program's
+}
+
+// capture takes the state of i, which must be fit for it.
+func (i *Instance) capture(method ResetMethod) *image {
+	img := &image{globals: make([]uint64, len(i.globals))}
+	for n, global := range i.globals {
+		img.globals[n] = global.Get()
+	}
+	if i.memory != nil {
+		if i.atMaximum() {
+			method = ResetCopy // it cannot be moved either
+		}
+		img.content = i.program.engine.system.newContent(i.linear.b, method)
+	}
+	return img
+}
+
+// atMaximum tells whether the memory has all it may ever have.
+func (i *Instance) atMaximum() bool {
+	most, _ := i.memory.Definition().Max()
+	return i.memory.Size()/PageSize >= min(most, i.program.engine.limits.MemoryPages)
+}
+
+// free gives the image up; its instances must be closed already. It may be called again, and on nil.
+func (img *image) free() {
+	if img != nil && img.content != nil {
+		img.content.free()
+	}
+}
+
+// clone returns an instance in the state of img. Its start section runs, since nothing else can make an instance, but
+// not its init functions: all they have done is in the image.
+func (p *Program) clone(ctx context.Context, img *image, limit uint64) (*Instance, error) {
+	heap := &heapStore{b: p.engine.takeScratch()}
+	i := p.newInstance(Process{}, heap, limit)
+	i.warmUp(nil) // the start section must not reach anything in the name of a request
+	if err := i.instantiate(ctx); err != nil {
+		return nil, fault(ctx, duringStart, err)
+	}
+	if err := i.adopt(img, heap); err != nil {
+		i.close()
+		return nil, &TrapError{Text: err.Error()}
+	}
+	return i, nil
+}
+
+// adopt brings the instance, whose memory is heap, to the state of img for the first time.
+func (i *Instance) adopt(img *image, heap *heapStore) error {
+	i.image = img
+	if img.content == nil {
+		return i.reset()
+	}
+	// Where the system has no address space left, copying still works.
+	heap.image = img.content.bytes
+	if img.content.method != ResetCopy {
+		if s, err := i.program.engine.system.newStore(img.content, i.linear.limit); err == nil {
+			if err := i.linear.adopt(s, i.memory); err != nil {
+				return err
+			}
+			i.program.engine.giveScratch(heap.b)
+		}
+	}
+	return i.reset()
+}
+
+// reset brings the instance to the state of its image. After an error it must not be used again.
+func (i *Instance) reset() error {
+	if i.image.content != nil {
+		if err := i.linear.rewind(i.memory); err != nil {
+			return err
+		}
+	}
+	for n, global := range i.globals {
+		global.Set(i.image.globals[n])
+	}
+	i.warmingUp, i.warmUpHost, i.refused, i.descriptors = false, nil, false, false
+	i.surroundings.ctx, i.surroundings.process = nil, Process{}
+	return nil
+}

@@ -1,0 +1,115 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// Instance is a clean instance of a program, prepared for one call. One goroutine at a time may use it.
+type Instance struct {
+	program      *Program
+	mod          api.Module
+	surroundings surroundings
+	linear       *linear
+	release      func(*Instance)
+	image        *image // what it can be reset to, or nil
+
+	entry   api.Function
+	memory  api.Memory          // nil if the program has none
+	globals []api.MutableGlobal // in the order of the program's
+
+	// What the call in progress has come to.
+	warmingUp   bool      // host calls are served by warmUpHost
+	warmUpHost  HostCall  // nil: they all fail
+	refused     bool      // one of them was not served while warming up
+	descriptors bool      // the guest used a WASI function that may change its descriptors
+	fault       error     // how the last run of guest code failed
+	turn        time.Time // when it last let others go first
+}
+
+type instanceKey struct{}
+
+// within returns a context by which host functions find i.
+func (i *Instance) within(ctx context.Context) context.Context {
+	return context.WithValue(ctx, instanceKey{}, i)
+}
+
+func instanceOf(ctx context.Context) *Instance { return ctx.Value(instanceKey{}).(*Instance) }
+
+// newInstance prepares an instance for instantiate.
+func (p *Program) newInstance(process Process, s store, limit uint64) *Instance {
+	return &Instance{
+		program:      p,
+		surroundings: surroundings{process: process},
+		linear:       &linear{store: s, limit: limit},
+	}
+}
+
+// instantiate makes the instance, running no more of it than its start section. What fails leaves nothing open.
+func (i *Instance) instantiate(ctx context.Context) error {
+	ctx = i.within(ctx)
+	i.surroundings.ctx = ctx
+	allocator := experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return i.linear })
+	err := caught(func() (err error) {
+		i.mod, err = i.program.engine.wazero.InstantiateModule(
+			experimental.WithMemoryAllocator(ctx, allocator), i.program.code, i.surroundings.config())
+		return err
+	})
+	if err != nil {
+		i.linear.Free() // wazero forgets the memory of an instance that does not come about
+		return err
+	}
+	i.entry = i.mod.ExportedFunction(i.program.engine.abi.Entry.Name)
+	if i.program.memory != "" {
+		i.memory = i.mod.ExportedMemory(i.program.memory)
+	}
+	for _, name := range i.program.globals {
+		i.globals = append(i.globals, i.mod.ExportedGlobal(name).(api.MutableGlobal))
+	}
+	return nil
+}
+
+// initialize runs the program's init functions.
+func (i *Instance) initialize(ctx context.Context) error {
+	ctx = i.within(ctx)
+	for _, name := range i.program.init {
+		_, err := i.mod.ExportedFunction(name).Call(ctx)
+		var exited *ExitedError
+		if errors.As(fault(ctx, duringStart, err), &exited) && exited.Code == 0 {
+			continue // how TinyGo's _start ends
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Call runs the entry point and returns its results. It sees what earlier calls have left behind, so whoever wants a
+// clean instance calls it once, and after an error never again. Its errors are *[TrapError], *[ExitedError] and
+// *[InterruptedError] during "call".
+func (i *Instance) Call(ctx context.Context, args ...uint64) ([]uint64, error) {
+	if err := ended(ctx); err != nil {
+		return nil, &InterruptedError{During: duringCall, Err: err}
+	}
+	ctx = i.within(ctx)
+	i.surroundings.ctx = ctx
+	i.program.refuel(i.mod)
+	results, err := i.entry.Call(ctx, args...)
+	i.fault = fault(ctx, duringCall, err)
+	return results, i.fault
+}
+
+// Release gives the instance up. It must be called exactly once; the instance must not be used after it.
+func (i *Instance) Release() { i.release(i) }
+
+// close frees the instance. Its memory goes back to the system or the collector.
+func (i *Instance) close() {
+	if i.mod != nil {
+		_ = i.mod.Close(context.Background()) // there is nothing of the guest's that could fail to close
+	}
+}

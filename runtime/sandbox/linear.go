@@ -1,0 +1,113 @@
+package sandbox
+
+import (
+	"errors"
+	"unsafe"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// linear is the memory of one instance: what wazero calls a LinearMemory, able to return to an image.
+type linear struct {
+	store      store
+	limit      uint64 // bytes
+	b          []byte // what the instance has now
+	installing bool
+}
+
+// store is where a memory's bytes lie.
+type store interface {
+	// grow returns the memory with size bytes, those added being zero, or nil if it cannot. The memory may move.
+	grow(size uint64) []byte
+	// rewind returns the memory with the image's content and size. It may move.
+	rewind() ([]byte, error)
+	// free gives the bytes back. It may be called again.
+	free()
+}
+
+// Reallocate implements wazero's LinearMemory.
+func (l *linear) Reallocate(size uint64) []byte {
+	if l.installing {
+		return l.b
+	}
+	if size > l.limit {
+		return nil
+	}
+	b := l.store.grow(size)
+	if b != nil {
+		l.b = b
+	}
+	return b
+}
+
+// Free implements wazero's LinearMemory.
+func (l *linear) Free() {
+	l.store.free()
+	l.b = nil
+}
+
+// adopt moves the memory to s, which has an image, and brings it to that. The bytes it had are free then.
+func (l *linear) adopt(s store, mem api.Memory) error {
+	l.store = s
+	return l.rewind(mem)
+}
+
+var errMaximum = errors.New("memory has grown to its maximum, from which it cannot shrink")
+
+// rewind brings content and size back to the image's; mem is how wazero knows the memory. After an error the memory
+// must not be used again.
+func (l *linear) rewind(mem api.Memory) error {
+	b, err := l.store.rewind()
+	if err != nil {
+		return err
+	}
+	if len(b) == len(l.b) && unsafe.SliceData(b) == unsafe.SliceData(l.b) {
+		return nil
+	}
+	l.b = b
+	// wazero's memories only grow, but to whatever Reallocate returns, and compiled code is told address and length
+	// anew after that. It refuses to go beyond the maximum before it asks.
+	l.installing = true
+	_, ok := mem.Grow(1)
+	l.installing = false
+	if !ok {
+		return errMaximum
+	}
+	return nil
+}
+
+// heapStore keeps a memory on Go's heap and copies the whole image at each rewind. It works on every system.
+type heapStore struct {
+	b     []byte
+	image []byte
+}
+
+// keptSpare is how much a memory on the heap may hold beyond its image for the next call, after one that needed more.
+// Up to there zeroing it again is cheaper than what allocating it again costs the collector.
+const keptSpare = 1 << 20
+
+func (s *heapStore) grow(size uint64) []byte {
+	have := uint64(len(s.b))
+	if size > uint64(cap(s.b)) {
+		// A quarter more than asked for keeps the copying linear in the final size.
+		grown := make([]byte, size, size+have/4)
+		copy(grown, s.b)
+		s.b = grown
+		return s.b
+	}
+	s.b = s.b[:size]
+	clear(s.b[have:]) // where an earlier call may have written
+	return s.b
+}
+
+func (s *heapStore) rewind() ([]byte, error) {
+	size := len(s.image)
+	if cap(s.b) < size || cap(s.b) > size+keptSpare {
+		s.b = make([]byte, size)
+	}
+	s.b = s.b[:size]
+	copy(s.b, s.image)
+	return s.b, nil
+}
+
+func (s *heapStore) free() { s.b, s.image = nil, nil }

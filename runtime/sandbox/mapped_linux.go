@@ -1,0 +1,169 @@
+//go:build linux && (amd64 || arm64)
+
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mappedStore is a memory in a private mapping of its image: the kernel gives a page of its own to what the guest
+// writes to, and can tell which those are. Beyond the image the mapping is anonymous, zero at first. It is reserved
+// at the size the memory may reach, so that a memory never moves.
+type mappedStore struct {
+	system   *system
+	reserved []byte // the whole mapping
+	usable   int    // bytes from its beginning that may be read and written; the rest costs nothing
+	b        []byte // what the memory has now
+	image    *content
+	rewinds  int
+	scan     pageScan
+}
+
+// newMappedStore returns a memory with the content c that may grow to limit bytes.
+func newMappedStore(s *system, c *content, limit uint64) (*mappedStore, error) {
+	size := len(c.bytes)
+	if uint64(size) > limit {
+		return nil, fmt.Errorf("image of %d bytes exceeds the memory's limit of %d", size, limit)
+	}
+	address, err := unix.MmapPtr(-1, 0, nil, uintptr(limit), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("reserve memory of %d bytes: %w", limit, err)
+	}
+	m := &mappedStore{system: s, image: c, reserved: unsafe.Slice((*byte)(address), limit)}
+	_, err = unix.MmapPtr(c.file, 0, address, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED)
+	if err != nil {
+		m.free()
+		return nil, fmt.Errorf("map image: %w", err)
+	}
+	m.usable, m.b = size, m.reserved[:size]
+	return m, nil
+}
+
+func (m *mappedStore) address() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(m.reserved))) }
+
+func (m *mappedStore) grow(size uint64) []byte {
+	if size > uint64(len(m.reserved)) || m.reach(int(size)) != nil {
+		return nil
+	}
+	m.b = m.reserved[:size] // rewind has left zeros behind the image
+	return m.b
+}
+
+// reach makes the first size bytes usable.
+func (m *mappedStore) reach(size int) error {
+	if size <= m.usable {
+		return nil
+	}
+	if err := unix.Mprotect(m.reserved[m.usable:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return fmt.Errorf("memory of %d bytes: %w", size, err)
+	}
+	m.usable = size
+	return nil
+}
+
+// sweepEvery is how many rewinds lie between two that give pages up. A page that was written once is copied back at
+// each rewind until then, at a quarter of a microsecond; a page given up too early costs a fault, at up to ten.
+const sweepEvery = 16
+
+func (m *mappedStore) rewind() ([]byte, error) {
+	size := len(m.image.bytes)
+	if err := m.restore(size); err != nil {
+		return nil, err
+	}
+	m.b = m.reserved[:size]
+	return m.b, nil
+}
+
+func (m *mappedStore) restore(size int) error {
+	if m.image.method != ResetScan {
+		return drop(m.b)
+	}
+	if kept := size + keptSpare; len(m.b) > kept {
+		if err := drop(m.b[kept:]); err != nil {
+			return err
+		}
+		m.b = m.b[:kept]
+	}
+	m.rewinds++
+	if m.rewinds%sweepEvery == 0 {
+		return m.eachWritten(m.reserved[:m.usable], m.sweepRange)
+	}
+	return m.eachWritten(m.b, m.copyRange)
+}
+
+// eachWritten calls visit with each range of offsets in b, a beginning of the memory, whose pages have a copy of
+// their own.
+func (m *mappedStore) eachWritten(b []byte, visit func(start, end int) error) (err error) {
+	base := m.address()
+	scanErr := m.system.pagemap.written(&m.scan, base, base+uintptr(len(b)), func(start, end uintptr) {
+		err = errors.Join(err, visit(int(start-base), int(end-base)))
+	})
+	return errors.Join(scanErr, err)
+}
+
+// copyRange copies the image over the pages from start to end. They keep their own copies: a page that was written
+// will most likely be written again, and then there is no fault to pay for.
+func (m *mappedStore) copyRange(start, end int) error {
+	n := copy(m.reserved[start:end], m.imageFrom(start))
+	clear(m.reserved[start+n : end])
+	return nil
+}
+
+// sweepRange does the same, but gives up the pages that are as the image has them: the last call has not written
+// them. What one large request used is thus neither kept nor copied for ever.
+func (m *mappedStore) sweepRange(start, end int) error {
+	page := os.Getpagesize()
+	unwritten := start // from there to at
+	for at := start; at < end; at += page {
+		if m.isImage(at, at+page) {
+			continue
+		}
+		if err := drop(m.reserved[unwritten:at]); err != nil {
+			return err
+		}
+		unwritten = at + page
+		if err := m.copyRange(at, at+page); err != nil {
+			return err
+		}
+	}
+	return drop(m.reserved[unwritten:end])
+}
+
+// isImage tells whether the bytes from start to end are the image's, or zeros if they lie beyond it.
+func (m *mappedStore) isImage(start, end int) bool {
+	b := m.reserved[start:end]
+	if image := m.imageFrom(start); len(image) > 0 {
+		return bytes.Equal(b, image[:len(b)]) // the image is whole pages
+	}
+	return isZero(b)
+}
+
+func (m *mappedStore) imageFrom(start int) []byte {
+	return m.image.bytes[min(start, len(m.image.bytes)):]
+}
+
+// free unmaps the memory.
+func (m *mappedStore) free() {
+	if m.reserved == nil {
+		return
+	}
+	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.reserved)), uintptr(len(m.reserved)))
+	m.reserved, m.b, m.image = nil, nil, nil
+}
+
+// drop gives the pages of b up: the next use brings the image's page, or one of zeros.
+func drop(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("give up %d bytes: %w", len(b), err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package sandbox
+
+import (
+	"context"
+	goruntime "runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// The import by which metered code asks the host whether to go on. No guest can import it by itself: it is not among
+// the modules offered.
+const (
+	meterModule = "policy-server:meter"
+	meterTick   = "tick"
+)
+
+// fuel is what a guest may use between two ticks, in the units of wasm.Meter: some ten microseconds of the tightest
+// loop, two milliseconds of the slowest code. That is often enough for the garbage collector, which waits for a guest
+// until it ticks, and so rarely that a tick's own price, a tenth of a microsecond, does not count.
+const fuel = 20_000
+
+// instantiateMeter offers the import.
+func instantiateMeter(ctx context.Context, r wazero.Runtime) error {
+	b := r.NewHostModuleBuilder(meterModule)
+	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(tick), nil, nil).Export(meterTick)
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+// turn is how long a guest may run before it lets others on its processor go first. Go would take it away after ten
+// times as long, and then for each of the steps in which a collector or a connection moves on.
+const turn = time.Millisecond
+
+// tick ends the guest when its time is over, and else lets it go on. That the guest has come back to Go is half of
+// what it is for: only here can the collector stop it.
+func tick(ctx context.Context, mod api.Module, _ []uint64) {
+	stopIfDone(ctx)
+	i := instanceOf(ctx)
+	if now := time.Now(); now.Sub(i.turn) >= turn {
+		i.turn = now
+		goruntime.Gosched()
+	}
+	i.program.refuel(mod)
+}
+
+// refuel gives an instance the fuel until its next tick.
+func (p *Program) refuel(mod api.Module) {
+	mod.ExportedGlobal(p.fuel).(api.MutableGlobal).Set(api.EncodeI32(fuel))
+}
+
+// ended returns the error of a context that has ended, or whose deadline has passed: with all processors busy it may
+// be late in noticing that itself.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// stopIfDone ends the running guest when its context has ended. [fault] tells by the context that this is why.
+func stopIfDone(ctx context.Context) {
+	if err := ended(ctx); err != nil {
+		panic(&TrapError{Text: err.Error()})
+	}
+}
+
+// sleep is WASI's sleep for guests called with ctx. When ctx ends it does not return to the guest: there it could
+// fall asleep again.
+func sleep(ctx context.Context, ns int64) {
+	timer := time.NewTimer(time.Duration(ns))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		stopIfDone(ctx)
+	}
+}

@@ -1,0 +1,63 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// Process is what a guest sees of a process around it. Its environment and its file system are always empty, its
+// clocks and its source of randomness are real.
+type Process struct {
+	Args           []string  // none, not even the program's name, if nil; in an instance of a [Pool] always none
+	Stdin          io.Reader // empty if nil; after io.EOF it may have data again
+	Stdout, Stderr io.Writer // discarded if nil; may end the guest with [Trap]
+}
+
+// surroundings stand between an instance and the process it is in at present: wazero is told once, when an instance
+// is made, and a reset instance goes from call to call.
+type surroundings struct {
+	ctx     context.Context // of the call in progress
+	process Process
+}
+
+// config describes s to wazero. Nothing is started by itself, and the instance has no name: there may be many.
+func (s *surroundings) config() wazero.ModuleConfig {
+	return wazero.NewModuleConfig().
+		WithName("").
+		WithStartFunctions().
+		WithArgs(s.process.Args...).
+		WithStdin((*stdin)(s)).
+		WithStdout((*stdout)(s)).
+		WithStderr((*stderr)(s)).
+		WithSysWalltime().
+		WithSysNanotime().
+		WithNanosleep(func(ns int64) { sleep(s.ctx, ns) }).
+		WithRandSource(rand.Reader)
+}
+
+type (
+	stdin  surroundings
+	stdout surroundings
+	stderr surroundings
+)
+
+func (s *stdin) Read(p []byte) (int, error) {
+	if s.process.Stdin == nil {
+		return 0, io.EOF
+	}
+	return s.process.Stdin.Read(p)
+}
+
+func (s *stdout) Write(p []byte) (int, error) { return write(s.process.Stdout, p) }
+
+func (s *stderr) Write(p []byte) (int, error) { return write(s.process.Stderr, p) }
+
+func write(w io.Writer, p []byte) (int, error) {
+	if w == nil {
+		return len(p), nil
+	}
+	return w.Write(p)
+}

@@ -1,0 +1,258 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+)
+
+// Starter returns a clean instance for one call, which the caller releases. [Program.Start] and [Pool.Take] are some.
+type Starter func(ctx context.Context, process Process) (*Instance, error)
+
+// Step runs a guest once, in an instance that it has from start.
+type Step func(ctx context.Context, start Starter) (Answer, error)
+
+// ErrServing is returned when it is too late to warm up.
+var ErrServing = errors.New("guest has served a call already")
+
+// outcome is what came of a step. What was printed does not count: guests print times.
+type outcome struct {
+	answer Answer
+	err    error
+}
+
+func (s Step) run(ctx context.Context, start Starter) outcome {
+	answer, err := s(ctx, start)
+	return outcome{answer, err}
+}
+
+func (o outcome) equal(other outcome) bool {
+	if o.err != nil || other.err != nil {
+		return o.err != nil && other.err != nil && o.err.Error() == other.err.Error()
+	}
+	return bytes.Equal(o.answer.Payload, other.answer.Payload)
+}
+
+// trial is a step with what comes of it in a new instance.
+type trial struct {
+	step Step
+	want outcome
+}
+
+// WarmUp runs a step that later calls need not repeat: what the guest prepares in it becomes part of the image. It
+// returns what came of the step in a new instance. Host calls in it are served by the config's WarmUpHost.
+//
+// The image must not change what a guest answers. So the step is kept only if the guest answered, no host call in it
+// went unserved, whose failure the guest might remember, and instances that are reset to the new image pass a trial:
+// they come to the same as new ones in this step, in its probes and in all before, twice and in turn. Probes are
+// steps that show whether the guest still looks at what it is given; what they leave behind is never kept.
+//
+// When the trial fails the image stays as it was, or goes back to what it was before any step. When that does not
+// pass either, each call has a new instance from then on, and [Stats] says why.
+//
+// It must come before the first [Pool.Take] and else fails with [ErrServing]. When ctx ends first the step is not
+// kept.
+func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, error) {
+	if !p.enter() {
+		return Answer{}, ErrClosed
+	}
+	defer p.leave()
+	if err := p.lockMaking(ctx); err != nil {
+		return Answer{}, err
+	}
+	defer p.unlockMaking()
+	if p.isServing() {
+		return Answer{}, ErrServing
+	}
+	trials := make([]trial, 0, 1+len(probes))
+	for _, step := range append([]Step{step}, probes...) {
+		trials = append(trials, trial{step, step.run(ctx, p.beginWarmUp)})
+		if p.currentImage() == nil || ended(ctx) != nil {
+			break // there is nothing to improve, or no time
+		}
+	}
+	if img := p.currentImage(); img != nil && ended(ctx) == nil {
+		p.improve(ctx, img, trials)
+	}
+	return trials[0].want.answer, trials[0].want.err
+}
+
+// beginWarmUp returns a new instance for a step. It makes the image if there is none yet.
+func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, error) {
+	i := p.program.newInstance(process, &heapStore{}, p.limit)
+	i.warmUp(p.cfg.WarmUpHost)
+	err := i.start(ctx)
+	if cause := i.unfit(); cause != "" {
+		p.runFresh(cause + " while starting")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.countStart()
+	i.release = func(i *Instance) { p.discard(i, DiscardSpent) }
+	if p.base == nil && !p.runsFresh() {
+		p.base = i.capture(p.cfg.Reset)
+		p.setImage(p.base)
+	}
+	return i, nil
+}
+
+// makeImage makes an image unless there is one, or none shall be. A guest that fails to start may do better the next
+// time, and so is no reason to give up.
+func (p *Pool) makeImage(ctx context.Context, process Process) error {
+	if p.runsFresh() || p.currentImage() != nil {
+		return nil
+	}
+	i, err := p.beginWarmUp(ctx, process)
+	if err == nil {
+		i.Release()
+	}
+	if p.runsFresh() {
+		return nil
+	}
+	return err
+}
+
+// improve puts an image after the first of the trials in place of img, if it proves to be as good.
+func (p *Pool) improve(ctx context.Context, img *image, trials []trial) {
+	next := p.after(ctx, img, trials[0])
+	all := append(slices.Clip(p.trials), trials...)
+	var chosen *image
+	for _, candidate := range []*image{next, img, p.base} {
+		if candidate != nil && p.proves(ctx, candidate, all) {
+			chosen = candidate
+			break
+		}
+	}
+	switch {
+	case ended(ctx) != nil:
+		chosen = img // nothing was learnt
+	case chosen == nil:
+		p.runFresh("a reset instance answers otherwise than a new one")
+	default:
+		p.trials = all
+	}
+	p.setImage(chosen)
+	for _, other := range []*image{next, img} {
+		if other != chosen && other != p.base {
+			other.free()
+		}
+	}
+}
+
+// after returns an image of an instance that has gone on from img to run the step, or nil if that is not worth
+// keeping.
+func (p *Pool) after(ctx context.Context, img *image, t trial) (next *image) {
+	if t.want.err != nil {
+		return nil
+	}
+	got := t.step.run(ctx, func(ctx context.Context, process Process) (*Instance, error) {
+		i, err := p.clone(ctx, process, img)
+		if err != nil {
+			return nil, err
+		}
+		i.warmUp(p.cfg.WarmUpHost)
+		i.release = func(i *Instance) {
+			if i.fault == nil && i.unfit() == "" {
+				next = i.capture(p.cfg.Reset)
+			}
+			p.discard(i, DiscardSpent)
+		}
+		return i, nil
+	})
+	if next != nil && !got.equal(t.want) {
+		next.free()
+		return nil
+	}
+	return next
+}
+
+// proves tells whether an instance that is reset to img after each step comes to the same as new ones did, also when
+// it goes through all steps a second time.
+func (p *Pool) proves(ctx context.Context, img *image, trials []trial) bool {
+	var kept *Instance
+	defer func() {
+		if kept != nil {
+			p.discard(kept, DiscardSpent)
+		}
+	}()
+	start := func(ctx context.Context, process Process) (*Instance, error) {
+		i := kept
+		if kept = nil; i == nil {
+			var err error
+			if i, err = p.clone(ctx, process, img); err != nil {
+				return nil, err
+			}
+		}
+		i.surroundings.process = process
+		i.warmUp(p.cfg.WarmUpHost)
+		i.release = func(i *Instance) {
+			if cause := i.backToImage(); cause != "" {
+				p.discard(i, cause)
+				return
+			}
+			kept = i
+		}
+		return i, nil
+	}
+	for range 2 {
+		for _, t := range trials {
+			if !t.step.run(ctx, start).equal(t.want) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// warmUp makes i serve host calls by host, as long as it is not reset.
+func (i *Instance) warmUp(host HostCall) { i.warmingUp, i.warmUpHost = true, host }
+
+// unfit says what i has done, warming up, that an image cannot hold, or returns "".
+func (i *Instance) unfit() string {
+	switch {
+	case i.refused:
+		return "it calls its host"
+	case i.descriptors:
+		return "it may change its file descriptors"
+	case i.memory != nil && i.memory.Size() > i.memory.Definition().Min()*PageSize && i.atMaximum():
+		return "it grows its memory to the maximum"
+	}
+	return ""
+}
+
+func (p *Pool) runsFresh() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fresh
+}
+
+func (p *Pool) isServing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.serving
+}
+
+// currentImage returns nil when there is none, or none shall be used.
+func (p *Pool) currentImage() *image {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fresh {
+		return nil
+	}
+	return p.image
+}
+
+func (p *Pool) setImage(img *image) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.image = img
+}
+
+// runFresh makes ModeFresh the mode in force.
+func (p *Pool) runFresh(reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh, p.reason = true, reason
+}

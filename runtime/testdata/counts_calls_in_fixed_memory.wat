@@ -1,0 +1,19 @@
+;; Counts its calls in a memory that cannot grow and puts the count, one digit, into its answer.
+(module
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (memory (export "memory") 6 6)
+  (data (i32.const 0) "{\"valid\":true}")
+  (data (i32.const 16) "\"v1\"")
+  (data (i32.const 32) "{\"accepted\":true}")
+  (data (i32.const 64) "{\"accepted\":true,\"message\":\"call no. 0\"}")
+  (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+    ;; Both parameters are lengths, and the length of its name tells one operation from another.
+    (if (i32.eq (local.get $operation) (i32.const 17)) ;; validate_settings
+      (then (call $respond (i32.const 0) (i32.const 14)) (return (i32.const 1))))
+    (if (i32.eq (local.get $operation) (i32.const 16)) ;; protocol_version
+      (then (call $respond (i32.const 16) (i32.const 4)) (return (i32.const 1))))
+    ;; validate
+    (i32.store8 (i32.const 390000) (i32.add (i32.load8_u (i32.const 390000)) (i32.const 1)))
+    (i32.store8 (i32.const 101) (i32.add (i32.const 48) (i32.load8_u (i32.const 390000))))
+    (call $respond (i32.const 64) (i32.const 40))
+    (i32.const 1)))

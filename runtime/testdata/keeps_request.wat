@@ -1,0 +1,22 @@
+;; Answers with the first request it was ever given.
+(module
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "{\"valid\":true}")
+  (data (i32.const 16) "\"v1\"")
+  (data (i32.const 32) "{\"accepted\":true}")
+  (global $size (mut i32) (i32.const -1))
+  (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+    ;; Both parameters are lengths, and the length of its name tells one operation from another.
+    (if (i32.eq (local.get $operation) (i32.const 17)) ;; validate_settings
+      (then (call $respond (i32.const 0) (i32.const 14)) (return (i32.const 1))))
+    (if (i32.eq (local.get $operation) (i32.const 16)) ;; protocol_version
+      (then (call $respond (i32.const 16) (i32.const 4)) (return (i32.const 1))))
+    ;; validate
+    (if (i32.lt_s (global.get $size) (i32.const 0))
+      (then
+        (global.set $size (local.get $payload))
+        (call $request (i32.const 1024) (i32.const 2048))))
+    (call $respond (i32.const 2048) (global.get $size))
+    (i32.const 1)))

@@ -1,0 +1,35 @@
+;; Does what the first letter of its request says: trap, loop, exit, grow, fill, or close stdout. Answers with how many calls it remembers in memory, in a global and in its size.
+(module
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
+  (memory (export "memory") 8)
+  (data (i32.const 0) "{\"valid\":true}")
+  (data (i32.const 16) "\"v1\"")
+  (data (i32.const 32) "{\"accepted\":true}")
+  (data (i32.const 64) "{\"accepted\":true,\"message\":\"memory 0 global 0 size 0\"}")
+  (global $calls (mut i64) (i64.const 0))
+  (func $is (param $letter i32) (result i32)
+    (i32.eq (i32.load8_u (i32.const 2048)) (local.get $letter)))
+  (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+    ;; Both parameters are lengths, and the length of its name tells one operation from another.
+    (if (i32.eq (local.get $operation) (i32.const 17)) ;; validate_settings
+      (then (call $respond (i32.const 0) (i32.const 14)) (return (i32.const 1))))
+    (if (i32.eq (local.get $operation) (i32.const 16)) ;; protocol_version
+      (then (call $respond (i32.const 16) (i32.const 4)) (return (i32.const 1))))
+    ;; validate
+    (call $request (i32.const 1024) (i32.const 2048))
+    (i32.store8 (i32.const 99) (i32.add (i32.const 48) (i32.load8_u (i32.const 500000))))
+    (i32.store8 (i32.const 108) (i32.add (i32.const 48) (i32.wrap_i64 (global.get $calls))))
+    (i32.store8 (i32.const 115) (i32.add (i32.const 40) (memory.size)))
+    (i32.store8 (i32.const 500000) (i32.add (i32.load8_u (i32.const 500000)) (i32.const 1)))
+    (global.set $calls (i64.add (global.get $calls) (i64.const 1)))
+    (if (call $is (i32.const 0x74)) (then (unreachable)))
+    (if (call $is (i32.const 0x6c)) (then (loop $forever (br $forever))))
+    (if (call $is (i32.const 0x65)) (then (call $proc_exit (i32.const 0))))
+    (if (call $is (i32.const 0x67)) (then (drop (memory.grow (i32.const 20)))))
+    (if (call $is (i32.const 0x66)) (then (memory.fill (i32.const 4096) (i32.const 255) (i32.const 500000))))
+    (if (call $is (i32.const 0x63)) (then (drop (call $fd_close (i32.const 1)))))
+    (call $respond (i32.const 64) (i32.const 54))
+    (i32.const 1)))
