@@ -1,5 +1,5 @@
 // Package benches measures what a request costs, and what a start costs, over the example policies and through exported
-// APIs. Sub-benchmarks are named policy=…/object=… so that benchstat can pivot them. Run them with `make bench`; what they
+// APIs. Sub-benchmarks are named mode=…/policy=…/object=… so that benchstat can pivot them. Run them with `make bench`; what they
 // said last is in README.md.
 package benches
 
@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,9 +53,9 @@ func review(tb testing.TB, containers int) []byte {
 }
 
 // newLoader returns a loader over a runtime of its own.
-func newLoader(tb testing.TB) *policy.Loader {
+func newLoader(tb testing.TB, config runtime.Config) *policy.Loader {
 	tb.Helper()
-	engine, err := runtime.Open(tb.Context(), runtime.Config{})
+	engine, err := runtime.Open(tb.Context(), config)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -78,14 +79,17 @@ func subjects(tb testing.TB) map[string]string {
 	}
 }
 
+// newEvaluator returns an evaluator that serves each subject in each mode, under the name MODE.SUBJECT.
 func newEvaluator(tb testing.TB) *policy.Evaluator {
 	tb.Helper()
 	var definitions []policy.Definition
 	for name, module := range subjects(tb) {
-		definitions = append(definitions, policy.Definition{ID: policy.ID(name), Module: module})
+		for _, mode := range modes {
+			definitions = append(definitions, policy.Definition{ID: served(mode, name), Module: module, Sandbox: mode})
+		}
 	}
 	live := new(policy.Live)
-	set := newLoader(tb).Load(tb.Context(), definitions)
+	set := newLoader(tb, runtime.Config{}).Load(tb.Context(), definitions)
 	if err := set.Err(); err != nil {
 		tb.Fatal(err)
 	}
@@ -95,29 +99,79 @@ func newEvaluator(tb testing.TB) *policy.Evaluator {
 	return policy.NewEvaluator(live, 8, "")
 }
 
-// BenchmarkCompile is what a cold start costs for each module.
+// modes are the ways to a clean instance.
+var modes = []runtime.Mode{runtime.ModeReset, runtime.ModeFresh}
+
+func served(mode runtime.Mode, name string) policy.ID { return policy.ID(string(mode) + "." + name) }
+
+// BenchmarkCompile is what a start costs for each module: an engine is opened, and compiles it or finds it compiled.
 func BenchmarkCompile(b *testing.B) {
-	for _, name := range []string{"pod-privileged", "safe-labels"} {
-		module := examples.Build(b, name)
-		b.Run("policy="+name, func(b *testing.B) {
-			engine, err := runtime.Open(b.Context(), runtime.Config{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = engine.Close(context.Background()) }()
-			b.SetBytes(int64(len(module)))
-			b.ReportAllocs()
-			for b.Loop() {
-				compiled, err := engine.Compile(b.Context(), module, runtime.WaPC)
-				if err != nil {
-					b.Fatal(err)
+	for _, cache := range []string{"cold", "warm"} {
+		for _, name := range []string{"pod-privileged", "safe-labels"} {
+			module := examples.Build(b, name)
+			b.Run(fmt.Sprintf("cache=%s/policy=%s", cache, name), func(b *testing.B) {
+				var config runtime.Config
+				if cache == "warm" {
+					config.CodeFolder = b.TempDir()
+					compileOnce(b, config, module)
 				}
-				if err := compiled.Close(b.Context()); err != nil {
-					b.Fatal(err)
+				b.SetBytes(int64(len(module)))
+				b.ReportAllocs()
+				for b.Loop() {
+					compileOnce(b, config, module)
 				}
-			}
-		})
+			})
+		}
 	}
+}
+
+func compileOnce(b *testing.B, config runtime.Config, module []byte) {
+	engine, err := runtime.Open(b.Context(), config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := engine.Compile(b.Context(), module, runtime.WaPC); err != nil {
+		b.Fatal(err)
+	}
+	if err := engine.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkStart is a start with 20 policies over the example modules, from an empty process to a served set: compile or
+// find compiled, check settings, make and prove images.
+func BenchmarkStart(b *testing.B) {
+	var definitions []policy.Definition
+	settings := map[string]string{"default-seccomp": `{}`, "pod-privileged": `{}`, "raw-quota": `{"default":%d}`, "safe-labels": `{"denied_labels":["label-%d"]}`}
+	for _, name := range examples.Names() {
+		module := guests.File(b, examples.Build(b, name))
+		for i := range 5 {
+			text := settings[name]
+			if strings.Contains(text, "%d") {
+				text = fmt.Sprintf(text, i)
+			}
+			definitions = append(definitions, policy.Definition{ID: policy.ID(fmt.Sprintf("%s-%d", name, i)), Module: module, Settings: []byte(text)})
+		}
+	}
+	folder := b.TempDir()
+	start := func() {
+		engine, err := runtime.Open(b.Context(), runtime.Config{CodeFolder: folder})
+		if err != nil {
+			b.Fatal(err)
+		}
+		loader := newLoader(b, runtime.Config{})
+		loader.Engine = engine
+		set := loader.Load(b.Context(), definitions)
+		if err := errors.Join(set.Err(), set.Close(b.Context()), engine.Close(b.Context())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	start()
+	b.Run("policies=20/modules=4/cache=warm", func(b *testing.B) {
+		for b.Loop() {
+			start()
+		}
+	})
 }
 
 // BenchmarkScan is what reading a review and splicing the guest's payload cost.
@@ -140,16 +194,18 @@ func BenchmarkScan(b *testing.B) {
 // BenchmarkEvaluate is one request through one policy, without HTTP.
 func BenchmarkEvaluate(b *testing.B) {
 	evaluator := newEvaluator(b)
-	for _, name := range []policy.ID{"accepts", "pod-privileged"} {
-		for _, size := range sizes {
-			body := review(b, size.containers)
-			b.Run(fmt.Sprintf("policy=%s/object=%s", name, size.name), func(b *testing.B) {
-				evaluate(b, evaluator, name, body)
-				b.ReportAllocs()
-				for b.Loop() {
-					evaluate(b, evaluator, name, body)
-				}
-			})
+	for _, mode := range modes {
+		for _, name := range []string{"accepts", "pod-privileged"} {
+			for _, size := range sizes {
+				body := review(b, size.containers)
+				b.Run(fmt.Sprintf("mode=%s/policy=%s/object=%s", mode, name, size.name), func(b *testing.B) {
+					evaluate(b, evaluator, served(mode, name), body)
+					b.ReportAllocs()
+					for b.Loop() {
+						evaluate(b, evaluator, served(mode, name), body)
+					}
+				})
+			}
 		}
 	}
 }
@@ -158,15 +214,17 @@ func BenchmarkEvaluate(b *testing.B) {
 func BenchmarkEvaluateParallel(b *testing.B) {
 	evaluator := newEvaluator(b)
 	body := review(b, sizes[0].containers)
-	for _, name := range []policy.ID{"accepts", "pod-privileged"} {
-		b.Run(fmt.Sprintf("policy=%s/object=%s", name, sizes[0].name), func(b *testing.B) {
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					evaluate(b, evaluator, name, body)
-				}
+	for _, mode := range modes {
+		for _, name := range []string{"accepts", "pod-privileged"} {
+			b.Run(fmt.Sprintf("mode=%s/policy=%s/object=%s", mode, name, sizes[0].name), func(b *testing.B) {
+				b.ReportAllocs()
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						evaluate(b, evaluator, served(mode, name), body)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -188,10 +246,10 @@ func BenchmarkHTTP(b *testing.B) {
 	for _, name := range []string{"accepts", "pod-privileged"} {
 		for _, size := range sizes {
 			body := review(b, size.containers)
-			b.Run(fmt.Sprintf("policy=%s/object=%s", name, size.name), func(b *testing.B) {
+			b.Run(fmt.Sprintf("mode=reset/policy=%s/object=%s", name, size.name), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					post(b, s.URL+"/validate/"+name, body)
+					post(b, s.URL+"/validate/"+string(served(runtime.ModeReset, name)), body)
 				}
 			})
 		}

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"policy-server/hostcalls"
+	"policy-server/runtime"
 )
 
 // Mode says what a policy's refusal does.
@@ -33,6 +34,8 @@ type Definition struct {
 	Message         *string        // replaces the policy's own message when it refuses
 	Timeout         *time.Duration // replaces the server's limit for one evaluation
 	Resources       []Resource     // the Kubernetes kinds it may read
+	Sandbox         runtime.Mode   // replaces the server's way to a clean instance
+	MemoryLimit     int64          // bytes of an instance's memory, at most the server's limit; 0: that limit
 	Grants          hostcalls.Grants
 }
 
@@ -169,6 +172,10 @@ func (p *parser) field(d *Definition, path, key string, value *yaml.Node) {
 		}
 	case "timeoutEvalSeconds":
 		d.Timeout = p.seconds(path, value)
+	case "sandboxMode":
+		d.Sandbox = p.sandbox(path, value)
+	case "memoryLimitBytes":
+		d.MemoryLimit = p.bytes(path, value)
 	case "hostCapabilities":
 		d.Grants = p.grants(path, value)
 	case "namespacedName", "policies", "expression": // the controller's; a group's keys beside module are ignored
@@ -215,6 +222,28 @@ func (p *parser) seconds(path string, node *yaml.Node) *time.Duration {
 	limit := time.Duration(min(n, maxTimeoutSeconds)) * time.Second
 	return &limit
 }
+
+// sandbox reads how a policy's instances come about. It is our own key; upstream's server ignores it.
+func (p *parser) sandbox(path string, node *yaml.Node) runtime.Mode {
+	mode := runtime.Mode(p.text(path, node))
+	if mode != runtime.ModeReset && mode != runtime.ModeFresh {
+		p.fault(path, "%q is no sandbox mode; known: %s, %s", node.Value, runtime.ModeReset, runtime.ModeFresh)
+	}
+	return mode
+}
+
+// bytes reads a limit on memory. It is our own key; upstream's server ignores it.
+func (p *parser) bytes(path string, node *yaml.Node) int64 {
+	kind, text := resolve(node)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if node.Kind != yaml.ScalarNode || kind != literalScalar || err != nil || n < wasmPage {
+		p.fault(path, "not a number of bytes; at least %d, a page of WebAssembly memory", wasmPage)
+		return 0
+	}
+	return n
+}
+
+const wasmPage = 64 << 10
 
 func (p *parser) settings(path string, node *yaml.Node) []byte {
 	if isNull(node) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"policy-server/policy"
+	"policy-server/runtime"
 )
 
 func TestParseDefinitions(t *testing.T) {
@@ -23,6 +24,8 @@ full:
   message: ""
   timeoutEvalSeconds: 0
   hostCapabilities: ["oci/*", net/v1/dns_lookup_host]
+  sandboxMode: fresh
+  memoryLimitBytes: 1048576
   colour: red
 nulls:
   module: file:///p.wasm
@@ -44,7 +47,8 @@ both: {module: x/y, expression: "a()", policies: {}}
 		t.Errorf("defaults: %+v", one)
 	}
 	if full.Module != one.Module || full.Mode != policy.Monitor || !full.AllowedToMutate || string(full.Settings) != `{"a":1}` ||
-		*full.Message != "" || *full.Timeout != time.Duration(0) || len(full.Resources) != 2 || full.Grants.String() != "[oci/*, net/v1/dns_lookup_host]" {
+		*full.Message != "" || *full.Timeout != time.Duration(0) || len(full.Resources) != 2 || full.Grants.String() != "[oci/*, net/v1/dns_lookup_host]" ||
+		full.Sandbox != runtime.ModeFresh || full.MemoryLimit != 1<<20 {
 		t.Errorf("everything given: %+v", full)
 	}
 	if nulls.AllowedToMutate || string(nulls.Settings) != "{}" || nulls.Message != nil || nulls.Timeout != nil {
@@ -95,6 +99,9 @@ func TestParseDefinitions_refuses(t *testing.T) {
 		"text timeout":            {`a: {module: m, timeoutEvalSeconds: "5"}`, "a.timeoutEvalSeconds: not a whole number of seconds"},
 		"null capabilities":       {"a: {module: m, hostCapabilities: null}", "a.hostCapabilities: not a list of capability patterns"},
 		"bad capability":          {"a: {module: m, hostCapabilities: ['oci*']}", `invalid hostCapabilities pattern for policy a: invalid pattern "oci*": wildcard`},
+		"unknown sandbox mode":    {"a: {module: m, sandboxMode: dirty}", `a.sandboxMode: "dirty" is no sandbox mode; known: reset, fresh`},
+		"memory below a page":     {"a: {module: m, memoryLimitBytes: 1}", "a.memoryLimitBytes: not a number of bytes; at least 65536"},
+		"memory in words":         {"a: {module: m, memoryLimitBytes: 64Mi}", "a.memoryLimitBytes: not a number of bytes"},
 		"field twice":             {"a: {module: m, module: n}", "a.module: given twice"},
 		"number key in settings":  {"a: {module: m, settings: {1: x}}", `a.settings: line 1: key "1" is not a string; quote it`},
 		"tag in settings":         {"a: {module: m, settings: {x: !foo y}}", `a.settings: line 1: tag "!foo" is not supported`},

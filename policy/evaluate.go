@@ -25,7 +25,7 @@ func (p *Policy) evaluate(ctx context.Context, request *admission.Request) (admi
 		ctx, cancel = context.WithTimeout(ctx, p.limit)
 		defer cancel()
 	}
-	output, err := p.module.compiled.Call(ctx, runtime.Validate, request.Payload(p.Settings), p.host())
+	output, err := p.guest.Call(ctx, runtime.Validate, request.Payload(p.Settings), p.host())
 	p.logPrinted(output, err)
 	if err != nil {
 		return p.failed(request, err)

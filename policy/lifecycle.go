@@ -30,6 +30,7 @@ type Loader struct {
 	Engine   *runtime.Engine
 	Calls    *hostcalls.Dispatcher
 	Timeout  time.Duration // limit of one evaluation unless the definition has its own; 0: none
+	Sandbox  runtime.Mode  // how clean instances come about unless the definition says; runtime.ModeReset when empty
 	Log      *zap.Logger
 }
 
@@ -74,6 +75,12 @@ func (l *Loader) loadPolicy(ctx context.Context, def Definition, load func() (*m
 		l.logFailure(failure)
 		return nil, failure
 	}
+	if p.guest, err = m.compiled.NewGuest(l.guestConfig(def)); err != nil {
+		failure := &LoadError{def.ID, def.Module, StageCompile, err}
+		l.logFailure(failure)
+		return nil, failure
+	}
+	p.warmUp(ctx)
 	return p, nil
 }
 

@@ -14,6 +14,7 @@ import (
 type Policy struct {
 	Definition
 	module *module
+	guest  *runtime.Guest // the module with the policy's own settings in its image
 	calls  *hostcalls.Dispatcher
 	limit  time.Duration // of one evaluation; 0: none
 	log    *zap.Logger

@@ -90,6 +90,9 @@ func (s *Set) retire(ctx context.Context) error {
 		return ctx.Err()
 	}
 	var failures []error
+	for _, p := range s.policies {
+		failures = append(failures, p.guest.Close(ctx))
+	}
 	for _, m := range s.modules {
 		failures = append(failures, m.compiled.Close(ctx))
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"policy-server/cmd/internal/logs"
+	"policy-server/runtime"
 )
 
 // options are what flags and environment say. The fields are in the order of the table below.
@@ -32,6 +33,9 @@ type options struct {
 	logLevel         zapcore.Level
 	logFormat        logs.Format
 	continueOnErrors bool
+	sandbox          runtime.Mode
+	memoryLimit      int64
+	codeFolder       string
 }
 
 // option is one setting: a flag, the environment variable behind it, and how its text is understood.
@@ -92,6 +96,13 @@ func table() []option {
 		{flag: "daemon-stderr-file", env: "KUBEWARDEN_DAEMON_STDERR_FILE", placeholder: "FILE", help: "standard error of the daemon"},
 		{flag: "continue-on-errors", env: "KUBEWARDEN_CONTINUE_ON_ERRORS", hidden: true, help: "serve the policies that load when others do not",
 			set: func(o *options, text string) error { o.continueOnErrors = text == "true"; return nil }},
+		// Beyond the server this one replaces:
+		{flag: "sandbox-mode", env: "KUBEWARDEN_SANDBOX_MODE", fallback: string(runtime.ModeReset), placeholder: "MODE", possible: []string{string(runtime.ModeReset), string(runtime.ModeFresh)}, help: "how each request gets a clean sandbox: reset to an image after each use, or made anew; policies may say otherwise",
+			set: func(o *options, text string) error { o.sandbox = runtime.Mode(text); return nil }},
+		{flag: "memory-limit", env: "KUBEWARDEN_MEMORY_LIMIT", fallback: "134217728", placeholder: "BYTES", help: "how large the memory of one sandbox may get",
+			set: func(o *options, text string) (err error) { o.memoryLimit, err = parseBytes(text); return err }},
+		{flag: "compile-cache-dir", env: "KUBEWARDEN_COMPILE_CACHE_DIR", placeholder: "DIR", help: "where compiled modules are kept from one start to the next (default: compiled, in the download directory)",
+			set: func(o *options, text string) error { o.codeFolder = text; return nil }},
 	}
 }
 
@@ -158,6 +169,14 @@ func parseSeconds(text string) (time.Duration, error) {
 		return 0, errors.New("not a number of seconds; legal: 1 or more, or --disable-timeout-protection")
 	}
 	return time.Duration(n) * time.Second, nil
+}
+
+func parseBytes(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 64<<10 || n > 4<<30 {
+		return 0, errors.New("not a number of bytes; legal: 65536 to 4294967296")
+	}
+	return n, nil
 }
 
 func parseLevel(text string) (zapcore.Level, error) {

@@ -45,6 +45,8 @@ func TestUsageErrors(t *testing.T) {
 		"port out of range":   {[]string{"--port", "65536"}, "error: invalid value '65536' for '--port <PORT>': not a port; legal: 0 to 65535"},
 		"no workers":          {[]string{"--workers", "0"}, "error: invalid value '0' for '--workers <N>': not a number of evaluations; legal: 1 to 65536"},
 		"workers are words":   {[]string{"--workers", "many"}, "error: invalid value 'many' for '--workers <N>'"},
+		"no memory":           {[]string{"--memory-limit", "1"}, "error: invalid value '1' for '--memory-limit <BYTES>': not a number of bytes; legal: 65536 to 4294967296"},
+		"unknown sandbox":     {[]string{"--sandbox-mode", "dirty"}, "error: invalid value 'dirty' for '--sandbox-mode <MODE>'\n  [possible values: reset, fresh]"},
 		"no time":             {[]string{"--policy-timeout", "0"}, "error: invalid value '0' for '--policy-timeout <SECONDS>': not a number of seconds; legal: 1 or more, or --disable-timeout-protection"},
 		"unknown log format":  {[]string{"--log-fmt", "xml"}, "error: invalid value 'xml' for '--log-fmt <LOG_FMT>'\n  [possible values: text, json, otlp]"},
 		"upper-case level":    {[]string{"--log-level", "INFO"}, "error: invalid value 'INFO' for '--log-level <LOG_LEVEL>'\n  [possible values: trace, debug, info, warn, error]"},

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	goruntime "runtime"
 
 	"go.uber.org/zap"
 
@@ -41,11 +44,19 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 			return err
 		}
 	}
-	engine, err := runtime.Open(ctx, runtime.Config{})
+	// Guests may keep as many processors busy as there are evaluations: one more lets timers and the network go on.
+	goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), o.workers+1))
+	engine, err := runtime.Open(ctx, runtime.Config{
+		MemoryLimit: o.memoryLimit,
+		CodeFolder:  cmp.Or(o.codeFolder, filepath.Join(o.downloadDir, "compiled")),
+	})
 	if err != nil {
 		return fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
 	}
 	defer func() { _ = engine.Close(context.WithoutCancel(ctx)) }()
+	if n := engine.Damaged(); n > 0 {
+		log.Warn("compile cache: damaged entries removed, their modules are compiled again", zap.Int("entries", n))
+	}
 	loader, err := newLoader(o, f, engine, log)
 	if err != nil {
 		return err
@@ -117,6 +128,7 @@ func newLoader(o options, f files, engine *runtime.Engine, log *zap.Logger) (*po
 		Engine:   engine,
 		Calls:    capabilities.New(client, log),
 		Timeout:  o.policyTimeout,
+		Sandbox:  o.sandbox,
 		Log:      log,
 	}
 	if o.noTimeout {

@@ -18,11 +18,12 @@ import (
 )
 
 // evaluate puts request to module under definition through the server's own loader and evaluator, so that the two
-// programs cannot answer differently. There is no time limit. Host calls reach registries through client.
+// programs cannot answer differently. There is no time limit. Host calls reach registries through client. Compiled code is
+// kept in codeFolder, unless that is "".
 func (p *program) evaluate(
-	ctx context.Context, client *registry.Client, module preparedModule, definition policy.Definition, request *admission.Request,
+	ctx context.Context, client *registry.Client, codeFolder string, module preparedModule, definition policy.Definition, request *admission.Request,
 ) (response admission.Response, err error) {
-	engine, err := runtime.Open(ctx, runtime.Config{})
+	engine, err := runtime.Open(ctx, runtime.Config{CodeFolder: codeFolder})
 	if err != nil {
 		return admission.Response{}, fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
 	}
@@ -32,6 +33,7 @@ func (p *program) evaluate(
 		Registry: client,
 		Verifier: policy.AllowUnsignedUnsafe{}, // whether it is signed was found out when it was fetched
 		Engine:   engine,
+		Sandbox:  runtime.ModeFresh, // an image pays for itself only when there are more requests
 		Calls:    capabilities.New(client, log),
 		Log:      p.loaderLog(log),
 	}

@@ -37,6 +37,9 @@ func findPlaces() (places, error) {
 
 func (p places) storeDir() string { return filepath.Join(p.cache, "store") }
 
+// codeDir is where compiled modules are kept from one run to the next.
+func (p places) codeDir() string { return filepath.Join(p.cache, "kwctl", "compiled") }
+
 func (p places) store() registry.Store { return registry.NewStore(p.storeDir()) }
 
 // sources and verification are the files that count when no flag names another one. The extensions differ, as in kwctl.

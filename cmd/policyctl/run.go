@@ -53,7 +53,7 @@ JSON value. A module without metadata is taken to speak waPC.`+proxyHelp,
 	t.capabilities.add(flags)
 	t.record.add(flags, "record-host-capabilities-interactions", "FILE", "write down what the policy asks of its host")
 	t.replay.add(flags, "replay-host-capabilities-interactions", "FILE", "answer from a file what the policy asks of its host")
-	t.noCache.add(flags, "disable-wasmtime-cache", "", "accepted and without effect: nothing compiled is cached")
+	t.noCache.add(flags, "disable-wasmtime-cache", "", "compile the module even if it was compiled before")
 	t.modules.add(flags)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		return t.run(command.Context(), p, args[0])
@@ -97,7 +97,11 @@ func (t *trial) run(ctx context.Context, p *program, name string) error {
 	if err != nil {
 		return err
 	}
-	response, err := p.evaluate(ctx, modules.client, module, definition, request)
+	codeFolder := places.codeDir()
+	if t.noCache.on() {
+		codeFolder = ""
+	}
+	response, err := p.evaluate(ctx, modules.client, codeFolder, module, definition, request)
 	if err != nil {
 		return err
 	}

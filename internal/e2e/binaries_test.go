@@ -201,7 +201,8 @@ func policyctl(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	c := exec.CommandContext(t.Context(), filepath.Join(plain, "policyctl"), args...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
-	c.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
+	// One cache for all runs: what was compiled once is not compiled again.
+	c.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(plain, "cache"), "XDG_CONFIG_HOME="+t.TempDir())
 	if err := c.Run(); err != nil && c.ProcessState == nil {
 		t.Fatal(err)
 	}
