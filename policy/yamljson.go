@@ -15,7 +15,7 @@ import (
 )
 
 // maxExpanded bounds what aliases may blow a document up to, in bytes of JSON.
-const maxExpanded = 16 << 20
+const maxExpanded = 4 << 20
 
 // appendJSON appends node as compact JSON. Scalars mean what upstream's YAML reader makes of them: YAML 1.2 with leading
 // zeros, underscores, dates and sexagesimals left as strings (spec: settings, YAML to JSON). Keys are sorted by nobody:

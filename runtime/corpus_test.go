@@ -104,7 +104,7 @@ var corpus = []struct {
 	{guest: "wasi_exits", want: `exit: code 1 trap "" stderr "nope"`},
 	{guest: "wasi_traps", want: `exit: code 0 trap "wasm trap: unreachable" stderr "ouch"`},
 	{guest: "wasi_answers_too_much", want: `exit: code 0 trap "answer exceeds the limit of 16777216 bytes" stderr ""`},
-	{guest: "wasi_hoards_answers", want: `exit: code 0 trap "host call while 4194320 bytes of stdin are unread" stderr ""`},
+	{guest: "wasi_hoards_answers", want: `exit: code 0 trap "host call while 4259840 bytes of stdin are unread" stderr ""`},
 	{guest: "wasi_loops_forever", want: timedOut},
 	{guest: "wasi_host_call", want: `answer hello printed ""`},
 	{guest: "wasi_javy_host_call", want: `answer hello printed ""`},

@@ -12,6 +12,6 @@
     (if (i32.eq (local.get $operation) (i32.const 16)) ;; protocol_version
       (then (call $respond (i32.const 16) (i32.const 4)) (return (i32.const 1))))
     ;; validate
-    (loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+    (loop $again (br_if $again (i32.ne (memory.grow (i32.const 64)) (i32.const -1))))
     (call $respond (i32.const 32) (i32.const 17))
     (i32.const 1)))

@@ -10,7 +10,6 @@
   (data (i32.const 128) "kubewarden")
   (data (i32.const 144) "echo")
   (data (i32.const 160) "say")
-  (data (i32.const 176) "hello")
   (func $print (param $fd i32) (param $address i32) (param $length i32)
     (i32.store (i32.const 1024) (local.get $address))
     (i32.store (i32.const 1028) (local.get $length))
@@ -39,5 +38,5 @@
         (i32.const 128) (i32.const 10) ;; binding
         (i32.const 144) (i32.const 4) ;; namespace
         (i32.const 160) (i32.const 3) ;; operation
-        (i32.const 176) (i32.const 5)))
+        (i32.const 0) (i32.const 65536))) ;; any 64 KiB
       (br $again))))
