@@ -45,7 +45,7 @@ func TestGuestMode(t *testing.T) {
 		{guest: "closes_stdout", mode: runtime.ModeReset, discards: discards{"spent": 1, "descriptors": calls}},
 		{guest: "grows_to_its_maximum", mode: runtime.ModeReset, discards: discards{"spent": 1, "memory": calls}},
 		{guest: "counts_calls_in_table", mode: runtime.ModeFresh, discards: discards{"spent": calls},
-			reason: "its state is more than memory and globals: table.set in function 2 at offset 0xaf"},
+			reason: "its state is more than memory and globals: ref.func in function 2 at offset 0xad"},
 		{guest: "calls_host_in_init", mode: runtime.ModeFresh, discards: discards{"spent": calls + 1},
 			reason: "it calls its host while starting"},
 		{guest: "calls_host_in_init", cfg: runtime.GuestConfig{WarmUpHost: echoHost}, mode: runtime.ModeReset, resets: calls,

@@ -94,6 +94,9 @@ func (b *body) note(op opcode, n uint32, at int) {
 		b.w.graph.call(n)
 	case opRefFunc:
 		b.w.graph.root(n)
+		// wazero keeps some bytes for each time one is executed, until the instance is closed: one that is reset would grow
+		// without end.
+		b.w.sight(sighting{function: b.index, offset: b.base + at, op: op})
 	case opGlobalSet:
 		if g := b.w.spaces.globals[n]; !g.kind.number() {
 			b.w.sight(sighting{function: b.index, offset: b.base + at, op: op, global: n})

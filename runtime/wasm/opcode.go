@@ -99,6 +99,8 @@ func (op opcode) calls() bool { return op >= opCall && op <= opReturnRef }
 // String names the instructions that a report may mention.
 func (op opcode) String() string {
 	switch op {
+	case opRefFunc:
+		return "ref.func"
 	case opTableSet:
 		return "table.set"
 	case opGlobalSet:
