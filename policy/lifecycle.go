@@ -119,13 +119,9 @@ func (l *Loader) loadModule(ctx context.Context, def Definition) (*module, error
 	if err != nil {
 		return fail(StageCompile, err)
 	}
-	m := &module{compiled: compiled, metadata: metadata}
-	if artifact.HasDigest() {
-		m.digest = artifact.Digest.DigestStr()
-	}
-	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), zap.String("digest", m.digest),
+	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), zap.String("digest", artifact.Digest.DigestStr()),
 		zap.Bool("signed", verified.IsSigned()), zap.Bool("mutating", metadata.Mutating))
-	return m, nil
+	return &module{compiled: compiled, metadata: metadata}, nil
 }
 
 // verify asks the verifier about the artifact's digest. A module without one (a file, a plain download) cannot carry

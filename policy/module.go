@@ -11,7 +11,6 @@ import (
 type module struct {
 	compiled *runtime.Module
 	metadata Metadata
-	digest   string // of the manifest; empty for a module that has none
 }
 
 // ReadMetadata returns the metadata inside a module and whether there is any.

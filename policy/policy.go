@@ -20,8 +20,5 @@ type Policy struct {
 	log    *zap.Logger
 }
 
-// Digest returns the digest of the manifest the policy runs, "" for a module from a file or a plain download.
-func (p *Policy) Digest() string { return p.module.digest }
-
 // host returns what answers the host calls of one evaluation.
 func (p *Policy) host() runtime.HostCall { return p.calls.Evaluation(string(p.ID), p.Grants).Call }

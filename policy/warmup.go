@@ -78,6 +78,3 @@ func (p *Policy) answersInTime(ctx context.Context, operation runtime.Operation,
 	_, err := p.module.compiled.Call(ctx, operation, payload, warmUpHost)
 	return !errors.Is(err, context.DeadlineExceeded)
 }
-
-// Stats returns what the policy's instances have done so far.
-func (p *Policy) Stats() runtime.Stats { return p.guest.Stats() }
