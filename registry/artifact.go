@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -72,17 +73,23 @@ func (a *Artifact) module(ctx context.Context, v VerifiedDigest) ([]byte, error)
 	return module, nil
 }
 
-// layerContent returns the content of a module's layer, from the store or from the registry.
-func (c *Client) layerContent(ctx context.Context, from *repository, ref Reference, module layer) ([]byte, error) {
-	// A stored file that cannot be read or is another one is replaced: the manifest decides, the store only saves time.
-	if stored, err := c.store.load(ref, module.size); err == nil && checkSHA256(stored, module.digest.Hex) == nil {
-		return stored, nil
-	}
-	content, err := from.blob(ctx, module)
-	if err != nil {
-		return nil, err
-	}
-	return c.keep(ref, content)
+// layerContent returns the content of a module's layer, from the store or from the repository that open opens.
+func (c *Client) layerContent(ctx context.Context, ref Reference, module layer, open func(context.Context) (*repository, error)) ([]byte, error) {
+	return c.downloads.do(ctx, ref.URI()+" "+module.digest.Hex, func(ctx context.Context) ([]byte, error) {
+		// A stored file that cannot be read or is another one is replaced: the manifest decides, the store only saves time.
+		if stored, err := c.store.load(ref, module.size); err == nil && checkSHA256(stored, module.digest.Hex) == nil {
+			return stored, nil
+		}
+		from, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		content, err := from.blob(ctx, module)
+		if err != nil {
+			return nil, err
+		}
+		return c.keep(ref, content)
+	})
 }
 
 // downloaded returns a module of the scheme https or http.
@@ -91,26 +98,42 @@ func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) 
 	if c.reuseStored && ref.download == ref.URI() && c.store.holds(ref) {
 		return c.store.load(ref, c.maxModuleBytes)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ref.download, http.NoBody)
+	return c.downloads.do(ctx, ref.download, func(ctx context.Context) ([]byte, error) {
+		d := download{
+			open: func(ctx context.Context, header http.Header) (*http.Response, error) {
+				return c.request(ctx, ref.download, header)
+			},
+			retries: c.retries,
+			limit:   c.maxModuleBytes,
+			size:    -1,
+		}
+		content, err := d.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(content)) > c.maxModuleBytes {
+			return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
+		}
+		return c.keep(ref, content)
+	})
+}
+
+// request asks for a module of the scheme https or http, with the header of a download.
+func (c *Client) request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, scrub(err)
 	}
-	resp, err := (&http.Client{Transport: c.connections}).Do(req)
+	req.Header = header
+	resp, err := (&http.Client{Transport: c.transport, CheckRedirect: followRedirect}).Do(req)
 	if err != nil {
 		return nil, scrub(err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	if !slices.Contains(statusesFor(header), resp.StatusCode) {
+		_ = resp.Body.Close()
 		return nil, &StatusError{Code: resp.StatusCode}
 	}
-	if resp.ContentLength > c.maxModuleBytes {
-		return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
-	}
-	content, err := readLimited(resp.Body, "module", c.maxModuleBytes)
-	if err != nil {
-		return nil, err
-	}
-	return c.keep(ref, content)
+	return resp, nil
 }
 
 // keep stores a module and returns it, unless it is none.

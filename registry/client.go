@@ -9,10 +9,13 @@ package registry
 import (
 	"context"
 	"errors"
+	"net/http"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // The limits a Config without its own ones has. Real policies are below 10 MiB, but interpreters compiled to WebAssembly
@@ -26,21 +29,28 @@ const (
 type Config struct {
 	Sources  Sources
 	StoreDir string         // root of the local store; empty: modules are kept nowhere
-	Keychain authn.Keychain // nil: authn.DefaultKeychain, which reads $DOCKER_CONFIG/config.json. Failures mean no credentials
+	Keychain authn.Keychain // nil: DockerConfig, which reads $DOCKER_CONFIG/config.json. Failures mean no credentials
 
 	// ReuseStored takes a module from the store without asking its registry or server, unless its reference is the tag
-	// latest. What is taken that way is not tied to any digest, so it can be used unsigned only.
+	// latest. A reference by digest is taken so only when the registry cannot be reached. What is taken that way is not
+	// tied to any digest, so it can be used unsigned only. Without ReuseStored the store still saves downloads: of modules
+	// that are what a manifest promises, which for a reference by digest may be a stored manifest.
 	ReuseStored bool
 
 	MaxModuleBytes   int64 // zero: DefaultMaxModuleBytes
 	MaxManifestBytes int64 // zero: DefaultMaxManifestBytes
+
+	Retries      Retries
+	StallTimeout time.Duration // how long a server may keep silent; zero: DefaultStallTimeout
 }
 
 // Client reaches registries and the local store. Goroutines may share it; it needs no closing.
 type Client struct {
-	connections      *connections
+	transport        http.RoundTripper // connections, watched, with retries
+	retries          Retries
 	keychain         authn.Keychain
 	store            Store
+	downloads        flights
 	reuseStored      bool
 	maxModuleBytes   int64
 	maxManifestBytes int64
@@ -54,7 +64,7 @@ func Open(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	if cfg.Keychain == nil {
-		cfg.Keychain = authn.DefaultKeychain
+		cfg.Keychain = DockerConfig{}
 	}
 	if cfg.MaxModuleBytes == 0 {
 		cfg.MaxModuleBytes = DefaultMaxModuleBytes
@@ -62,9 +72,13 @@ func Open(cfg Config) (*Client, error) {
 	if cfg.MaxManifestBytes == 0 {
 		cfg.MaxManifestBytes = DefaultMaxManifestBytes
 	}
+	if cfg.StallTimeout == 0 {
+		cfg.StallTimeout = DefaultStallTimeout
+	}
 	return &Client{
-		connections:      connections,
-		keychain:         optionalCredentials{cfg.Keychain},
+		transport:        &retrying{next: &stallGuard{next: connections, timeout: cfg.StallTimeout}, retries: cfg.Retries},
+		retries:          cfg.Retries,
+		keychain:         cfg.Keychain,
 		store:            NewStore(cfg.StoreDir),
 		reuseStored:      cfg.ReuseStored,
 		maxModuleBytes:   cfg.MaxModuleBytes,
@@ -76,9 +90,12 @@ func Open(cfg Config) (*Client, error) {
 // limits, until ctx ends. Signature lookups use them, so that they reach a registry exactly as pulls do.
 func (c *Client) RemoteOptions(ctx context.Context) []remote.Option {
 	return []remote.Option{
-		remote.WithTransport(&manifestLimit{next: c.connections, limit: c.maxManifestBytes}),
-		remote.WithAuthFromKeychain(c.keychain),
+		remote.WithTransport(&manifestLimit{next: c.transport, limit: c.maxManifestBytes}),
+		remote.WithAuthFromKeychain(optionalCredentials{c.keychain}),
 		remote.WithContext(ctx),
+		// The transport has done so already.
+		remote.WithRetryStatusCodes(),
+		remote.WithRetryPredicate(func(error) bool { return false }),
 	}
 }
 
@@ -109,13 +126,34 @@ func (c *Client) fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 }
 
 func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, error) {
-	if c.reuseStored && !ref.movable() && c.store.holds(ref) {
-		// Even a digest in the reference says nothing about the file's bytes: the manifest that would is in the registry.
-		return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
-			return c.store.load(ref, c.maxModuleBytes)
+	if module, ok := c.provenLayer(ref); ok {
+		return newArtifact(ref, ref.image.repository.Digest(ref.image.digest), func(ctx context.Context) ([]byte, error) {
+			return c.layerContent(ctx, ref, module, func(ctx context.Context) (*repository, error) {
+				return c.authenticate(ctx, ref.image.repository, transport.PullScope)
+			})
 		}), nil
 	}
-	from, err := c.authenticate(ctx, ref.image.repository)
+	reusable := c.reuseStored && !ref.movable() && c.store.holds(ref)
+	if reusable && !ref.pinned() {
+		return c.unproven(ref), nil
+	}
+	artifact, err := c.fetchFromRegistry(ctx, ref)
+	if err != nil && reusable && ctx.Err() == nil && isUnavailable(err) {
+		return c.unproven(ref), nil
+	}
+	return artifact, err
+}
+
+// unproven is the module that is in the store under the name of ref. Nothing says that it is the right one, so it has no
+// digest: not even that in the reference, which is the manifest's and not the file's.
+func (c *Client) unproven(ref Reference) *Artifact {
+	return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
+		return c.store.load(ref, c.maxModuleBytes)
+	})
+}
+
+func (c *Client) fetchFromRegistry(ctx context.Context, ref Reference) (*Artifact, error) {
+	from, err := c.authenticate(ctx, ref.image.repository, transport.PullScope)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +161,12 @@ func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, erro
 	if err != nil {
 		return nil, err
 	}
-	module, err := from.module(ctx, manifest)
+	manifests := [][]byte{manifest}
+	module, err := findModule(manifest, func(digest string) ([]byte, error) {
+		_, entry, err := from.manifest(ctx, ref.image.repository.Digest(digest))
+		manifests = append(manifests, entry)
+		return entry, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +174,11 @@ func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, erro
 		return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
 	}
 	return newArtifact(ref, digest, func(ctx context.Context) ([]byte, error) {
-		return c.layerContent(ctx, from, ref, module)
+		content, err := c.layerContent(ctx, ref, module, func(context.Context) (*repository, error) { return from, nil })
+		if err == nil && ref.pinned() {
+			c.store.keepManifests(manifests)
+		}
+		return content, err
 	}), nil
 }
 
@@ -150,7 +197,7 @@ func (c *Client) digest(ctx context.Context, ref Reference) (name.Digest, error)
 	if err != nil {
 		return name.Digest{}, err
 	}
-	from, err := c.authenticate(ctx, image.Context())
+	from, err := c.authenticate(ctx, image.Context(), transport.PullScope)
 	if err != nil {
 		return name.Digest{}, err
 	}

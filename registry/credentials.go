@@ -7,7 +7,8 @@ import (
 )
 
 // optionalCredentials goes on without credentials when they cannot be had (an undecodable entry, a helper that is not
-// installed), as Docker configs shared between machines need. The registry's refusal then says what is missing.
+// installed), as Docker configs shared between machines need. It is for libraries, which would give up; our own requests
+// keep the reason, for the case that the registry refuses them (repository.explain).
 type optionalCredentials struct {
 	from authn.Keychain
 }

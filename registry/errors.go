@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -102,6 +103,45 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("unexpected status %d %s", e.Code, http.StatusText(e.Code))
 }
 
+// CredentialsError reports a registry that refused a request which went out without credentials, because those the Docker
+// config speaks of could not be had. Its text holds none of them.
+type CredentialsError struct {
+	Host    string           // of the registry
+	Refusal *transport.Error // what the registry said
+	Err     error            // why there are no credentials
+}
+
+func (e *CredentialsError) Error() string {
+	return fmt.Sprintf("%v; it was asked without credentials: %v", e.Refusal, e.Err)
+}
+
+// Unwrap returns the refusal and its reason.
+func (e *CredentialsError) Unwrap() []error { return []error{e.Refusal, e.Err} }
+
+// Hint says where the credentials were looked for.
+func (e *CredentialsError) Hint() string {
+	return fmt.Sprintf("mend the entry with the credentials for %q in config.json of the Docker config directory", e.Host)
+}
+
+// isRefusal reports whether the registry wants other credentials, or any.
+func isRefusal(answer *transport.Error) bool {
+	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
+}
+
+// isUnavailable reports whether err says nothing but that a registry could not be asked: no connection, no answer, or one
+// that it is in trouble.
+func isUnavailable(err error) bool {
+	var (
+		stalled *StalledError
+		lookup  *net.DNSError
+		answer  *transport.Error
+	)
+	if errors.As(err, &answer) {
+		return answer.StatusCode >= http.StatusInternalServerError
+	}
+	return errors.As(err, &stalled) || errors.As(err, &lookup) || transient(err)
+}
+
 func hint(host string, err error) string {
 	var (
 		hinted    interface{ Hint() string }
@@ -116,7 +156,7 @@ func hint(host string, err error) string {
 		return hinted.Hint()
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return (&PlainHTTPError{Host: host}).Hint()
-	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
+	case errors.As(err, &response) && isRefusal(response):
 		return fmt.Sprintf("put credentials for %q that allow this repository into config.json of the Docker config directory", host)
 	case errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
 		return "check the repository and the tag; some registries also answer so when credentials are missing"

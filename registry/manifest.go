@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
+	goruntime "runtime"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -79,6 +80,33 @@ func (m manifest) entryFor(os, architecture string) (descriptor, error) {
 		return entry, nil
 	}
 	return descriptor{}, errNoPlatform
+}
+
+// findModule finds the module's layer in a manifest, through this platform's entry if it is an index. byDigest returns the
+// manifest with that digest and has checked that it is the one: the layer is so part of what the first manifest's digest
+// stands for.
+func findModule(content []byte, byDigest func(digest string) ([]byte, error)) (layer, error) {
+	m, err := parseManifest(content)
+	if err != nil {
+		return layer{}, err
+	}
+	if !m.isIndex() {
+		return m.module()
+	}
+	entry, err := m.entryFor(goruntime.GOOS, goruntime.GOARCH)
+	if err != nil {
+		return layer{}, err
+	}
+	if content, err = byDigest(entry.Digest); err != nil {
+		return layer{}, err
+	}
+	if m, err = parseManifest(content); err != nil {
+		return layer{}, err
+	}
+	if m.isIndex() {
+		return layer{}, fmt.Errorf("index entry %q is an index itself, expected an image manifest", entry.Digest)
+	}
+	return m.module()
 }
 
 // module returns the layer that holds the module: there must be exactly one, of a type that says so.

@@ -4,10 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	goruntime "runtime"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -23,44 +22,65 @@ import (
 type repository struct {
 	name             name.Repository
 	client           *http.Client
+	retries          Retries
 	maxManifestBytes int64
+	noCredentials    error // why there are none, when there should be
 }
 
-// authenticate asks the registry for a challenge and answers it.
-func (c *Client) authenticate(ctx context.Context, named name.Repository) (*repository, error) {
-	credentials, err := authn.Resolve(ctx, c.keychain, named)
-	if err != nil {
-		return nil, err
+// authenticate asks the registry for a challenge and answers it, for the scope transport.PullScope or PushScope.
+func (c *Client) authenticate(ctx context.Context, named name.Repository, scope string) (*repository, error) {
+	credentials, noCredentials := authn.Resolve(ctx, c.keychain, named)
+	if noCredentials != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		credentials = authn.Anonymous
 	}
-	authenticated, err := transport.NewWithContext(ctx, named.Registry, credentials, c.connections,
-		[]string{named.Scope(transport.PullScope)})
+	r := &repository{name: named, retries: c.retries, maxManifestBytes: c.maxManifestBytes, noCredentials: noCredentials}
+	authenticated, err := transport.NewWithContext(ctx, named.Registry, credentials, c.transport, []string{named.Scope(scope)})
 	if err != nil {
-		return nil, scrub(err)
+		return nil, r.explain(err)
 	}
-	return &repository{
-		name:             named,
-		client:           &http.Client{Transport: authenticated},
-		maxManifestBytes: c.maxManifestBytes,
-	}, nil
+	r.client = &http.Client{Transport: authenticated, CheckRedirect: followRedirect}
+	return r, nil
 }
 
-// get requests one manifest or blob. The scheme becomes the one the registry was reached by when it was authenticated to.
-func (r *repository) get(ctx context.Context, kind, identifier, accept string) (*http.Response, error) {
-	url := fmt.Sprintf("https://%s/v2/%s/%s/%s", r.name.RegistryStr(), r.name.RepositoryStr(), kind, identifier)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
+// explain adds to a refusal why no credentials were sent, and takes secrets out of any error.
+func (r *repository) explain(err error) error {
+	var refused *transport.Error
+	if r.noCredentials != nil && errors.As(err, &refused) && isRefusal(refused) {
+		return &CredentialsError{Host: r.name.RegistryStr(), Refusal: refused, Err: r.noCredentials}
 	}
-	req.Header.Set("Accept", accept)
+	return scrub(err)
+}
+
+// url is where the registry has something of this repository. The scheme becomes the one the registry was reached by when
+// it was authenticated to.
+func (r *repository) url(kind, identifier string) string {
+	return fmt.Sprintf("https://%s/v2/%s/%s/%s", r.name.RegistryStr(), r.name.RepositoryStr(), kind, identifier)
+}
+
+// do sends a request, and returns the answer if its status is one of those expected.
+func (r *repository) do(req *http.Request, expected ...int) (*http.Response, error) {
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return nil, scrub(err)
+		return nil, r.explain(err)
 	}
-	if err := transport.CheckError(resp, http.StatusOK); err != nil {
+	if err := transport.CheckError(resp, expected...); err != nil {
 		_ = resp.Body.Close()
-		return nil, err
+		return nil, r.explain(err)
 	}
 	return resp, nil
+}
+
+// get requests one manifest or blob, with the headers.
+func (r *repository) get(ctx context.Context, kind, identifier string, header http.Header, expected ...int) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url(kind, identifier), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	return r.do(req, expected...)
 }
 
 // acceptedManifests is the header Kubewarden sends: some registries answer with the first type they can convert to.
@@ -69,7 +89,7 @@ const acceptedManifests = string(types.DockerManifestSchema2 + ", " + types.Dock
 
 // manifest returns a manifest and the digest of its bytes, which is the one asked for if ref has one.
 func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Digest, []byte, error) {
-	resp, err := r.get(ctx, "manifests", ref.Identifier(), acceptedManifests)
+	resp, err := r.get(ctx, "manifests", ref.Identifier(), http.Header{"Accept": {acceptedManifests}}, http.StatusOK)
 	if err != nil {
 		return name.Digest{}, nil, err
 	}
@@ -93,43 +113,18 @@ func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Dig
 	return r.name.Digest(digestOf(content)), content, nil
 }
 
-// module finds the module's layer in a manifest, through this platform's entry if it is an index. Every step is by digest,
-// so the layer is part of what the first manifest's digest stands for.
-func (r *repository) module(ctx context.Context, content []byte) (layer, error) {
-	m, err := parseManifest(content)
-	if err != nil {
-		return layer{}, err
-	}
-	if !m.isIndex() {
-		return m.module()
-	}
-	entry, err := m.entryFor(goruntime.GOOS, goruntime.GOARCH)
-	if err != nil {
-		return layer{}, err
-	}
-	_, content, err = r.manifest(ctx, r.name.Digest(entry.Digest))
-	if err != nil {
-		return layer{}, err
-	}
-	m, err = parseManifest(content)
-	if err != nil {
-		return layer{}, err
-	}
-	if m.isIndex() {
-		return layer{}, fmt.Errorf("index entry %q is an index itself, expected an image manifest", entry.Digest)
-	}
-	return m.module()
-}
-
 // blob reads the content of a layer and checks it against the layer's digest.
 func (r *repository) blob(ctx context.Context, l layer) ([]byte, error) {
-	resp, err := r.get(ctx, "blobs", l.digest.String(), "*/*")
-	if err != nil {
-		return nil, err
+	d := download{
+		open: func(ctx context.Context, header http.Header) (*http.Response, error) {
+			return r.get(ctx, "blobs", l.digest.String(), header, statusesFor(header)...)
+		},
+		retries:   r.retries,
+		limit:     l.size, // a byte too many is enough to make the digest another one
+		size:      l.size,
+		addressed: true,
 	}
-	defer resp.Body.Close()
-	// A byte too many is enough to make the digest another one.
-	content, err := io.ReadAll(io.LimitReader(resp.Body, l.size+1))
+	content, err := d.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read layer %q: %w", l.digest, err)
 	}

@@ -10,16 +10,15 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 const emptyConfig = "{}"
 
 // Push uploads a module as the single layer of an image manifest and tags it as ref says. Annotations are the policy's;
 // those ManifestAnnotations drops are not pushed. The digest is computed here, from the manifest's canonical JSON: the
-// same module and annotations have the same digest everywhere. The error is a *PushError.
+// same module and annotations have the same digest everywhere. A registry that names another one for what it stored is an
+// error. The error is a *PushError.
 func (c *Client) Push(ctx context.Context, ref Reference, module []byte, annotations map[string]string) (name.Digest, error) {
 	digest, err := c.push(ctx, ref, module, annotations)
 	if err != nil {
@@ -44,20 +43,17 @@ func (c *Client) push(ctx context.Context, ref Reference, module []byte, annotat
 	if asked, ok := destination.(name.Digest); ok && asked.DigestStr() != digest.DigestStr() {
 		return name.Digest{}, fmt.Errorf("the destination's digest is not the manifest's, which is %q", digest.DigestStr())
 	}
-	pusher, err := remote.NewPusher(c.RemoteOptions(ctx)...)
+	to, err := c.authenticate(ctx, destination.Context(), transport.PushScope)
 	if err != nil {
 		return name.Digest{}, err
 	}
 	// Registries refuse a manifest whose blobs they do not have yet.
-	for _, blob := range []struct {
-		content   []byte
-		mediaType types.MediaType
-	}{{[]byte(emptyConfig), wasmConfigType}, {module, wasmLayerType}} {
-		if err := pusher.Upload(ctx, destination.Context(), static.NewLayer(blob.content, blob.mediaType)); err != nil {
+	for _, blob := range [][]byte{[]byte(emptyConfig), module} {
+		if err := to.upload(ctx, blob); err != nil {
 			return name.Digest{}, err
 		}
 	}
-	return digest, pusher.Put(ctx, destination, rawManifest(content))
+	return digest, to.putManifest(ctx, destination.Identifier(), content)
 }
 
 // ManifestAnnotations returns the annotations of a policy's metadata that its manifest gets: the single-line ones, without
@@ -111,10 +107,3 @@ func (m policyManifest) canonicalJSON() ([]byte, error) {
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
-
-// rawManifest is an image manifest that go-containerregistry sends byte for byte.
-type rawManifest []byte
-
-func (m rawManifest) RawManifest() ([]byte, error) { return m, nil }
-
-func (m rawManifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }

@@ -179,3 +179,6 @@ func (r Reference) OCI() (name.Reference, error) {
 func (r Reference) movable() bool {
 	return r.scheme == SchemeRegistry && r.image.digest == "" && r.image.tag == name.DefaultTag
 }
+
+// pinned reports whether the reference holds a digest, and so can only ever mean one module.
+func (r Reference) pinned() bool { return r.image.digest != "" }

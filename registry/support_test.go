@@ -3,6 +3,7 @@ package registry_test
 import (
 	"bytes"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -10,10 +11,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
@@ -151,8 +154,23 @@ func (s *server) put(t *testing.T, path, mediaType string, manifest []byte) {
 	}
 }
 
+// pushIndex puts a module into the server as this platform's entry of an index, and returns the index's digest.
+func (s *server) pushIndex(t *testing.T, path string, module []byte) string {
+	t.Helper()
+	repository, _, _ := strings.Cut(path, ":")
+	digest := s.push(t, repository+":entry", module)
+	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":1,"platform":{"os":%q,"architecture":%q}}]}`,
+		indexType, imageType, digest.DigestStr(), goruntime.GOOS, goruntime.GOARCH)
+	s.put(t, path, indexType, []byte(index))
+	return sha([]byte(index))
+}
+
+// open opens a client that does not wait long before it asks again.
 func open(t *testing.T, cfg registry.Config) *registry.Client {
 	t.Helper()
+	if cfg.Retries == (registry.Retries{}) {
+		cfg.Retries = registry.Retries{Attempts: 3, FirstPause: time.Millisecond}
+	}
 	client, err := registry.Open(cfg)
 	if err != nil {
 		t.Fatal(err)

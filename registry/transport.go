@@ -74,7 +74,26 @@ func newTransport(proxy func(*url.URL) (*url.URL, error), tlsConfig *tls.Config)
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,
 		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true, // digests and ranges are of the bytes as they are
 	}
+}
+
+// maxRedirects is what browsers and net/http follow.
+const maxRedirects = 10
+
+// followRedirect is the CheckRedirect of our requests. Where they may go is decided by connections, and credentials are
+// attached below it, for the registry's own host only. The headers of the redirected request are not for others either:
+// the address a module was asked for may hold a token, and Referer would pass it on.
+func followRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("stopped after %d redirects", maxRedirects)
+	}
+	req.Header.Del("Referer")
+	if req.URL.Host != via[0].URL.Host {
+		req.Header.Del("Authorization")
+		req.Header.Del("Cookie")
+	}
+	return nil
 }
 
 // hostKey makes a host comparable. go-containerregistry asks index.docker.io for what everybody calls docker.io.

@@ -1,0 +1,37 @@
+package registry
+
+import (
+	"context"
+	"io"
+)
+
+type progressKey struct{}
+
+// WithProgress returns a context under which Artifact.Module tells progress how far its download is: the bytes there are,
+// and their number in the end or -1 while that is unknown. It is called from the goroutine that called Module, often, and
+// not at all for a module that needs no download or comes from another caller's.
+func WithProgress(ctx context.Context, progress func(done, total int64)) context.Context {
+	return context.WithValue(ctx, progressKey{}, progress)
+}
+
+// progressOf returns whom WithProgress named, or nobody.
+func progressOf(ctx context.Context) func(done, total int64) {
+	if progress, ok := ctx.Value(progressKey{}).(func(done, total int64)); ok {
+		return progress
+	}
+	return func(int64, int64) {}
+}
+
+// observed tells of each piece that is read.
+type observed struct {
+	io.Reader
+	done, total int64
+	progress    func(done, total int64)
+}
+
+func (o *observed) Read(p []byte) (int, error) {
+	n, err := o.Reader.Read(p)
+	o.done += int64(n)
+	o.progress(o.done, o.total)
+	return n, err
+}
