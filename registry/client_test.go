@@ -65,6 +65,10 @@ func TestFetchManifests(t *testing.T) {
 	}{
 		{"as pushed", imageType, manifestJSON(layerJSON(layerType, module)), ""},
 		{"CNCF artifact", imageType, manifestJSON(layerJSON("application/wasm", module)), ""},
+		{"CNCF artifact with its config", imageType, strings.Replace(manifestJSON(layerJSON("application/wasm", module)), "{",
+			`{"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","digest":"sha256:`+strings.Repeat("0", 64)+`","size":2},`, 1), ""},
+		{"OCI 1.1 artifact", imageType, strings.Replace(manifestJSON(layerJSON(layerType, module)), "{",
+			`{"artifactType":"application/vnd.wasm.content.layer.v1+wasm","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2,"data":"e30="},`, 1), ""},
 		{"Docker type inside", imageType, strings.Replace(manifestJSON(layerJSON(layerType, module)), "{", `{"mediaType":"application/vnd.docker.distribution.manifest.v2+json",`, 1), ""},
 		{"no layers", imageType, manifestJSON(), "Fail to interact with OCI registry: No layers to pull"},
 		{"other layer", imageType, manifestJSON(layerJSON("application/vnd.oci.image.layer.v1.tar+gzip", module)),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,17 +60,57 @@ func TestBasicAuthentication(t *testing.T) {
 
 // TestTokenServer has a token server that is an insecure source itself, to which a request with a body is the first.
 func TestTokenServer(t *testing.T) {
-	tokens := httptest.NewServer(http.HandlerFunc(giveToken))
-	t.Cleanup(tokens.Close)
-	_, port, _ := strings.Cut(tokens.Listener.Addr().String(), ":")
-	tokenHost := "localhost:" + port
-	s := plainServer(t)
+	for _, scheme := range []string{"https", "http"} {
+		t.Run(scheme, func(t *testing.T) {
+			tokens := httptest.NewServer(http.HandlerFunc(giveToken))
+			t.Cleanup(tokens.Close)
+			_, port, _ := strings.Cut(tokens.Listener.Addr().String(), ":")
+			tokenHost := "localhost:" + port
+			s := plainServer(t)
+			s.push(t, "p:1", wasm("policy"))
+			s.setAnswer(demandToken(scheme + "://" + tokenHost + "/token"))
+			useDockerConfig(t, `{"auths": {"`+s.host+`": {"auth": "dXNlcjp1c2Vk", "identitytoken": "identity"}}}`)
+			sources := registry.Sources{InsecureSources: []string{s.host, tokenHost}}
+			got, err := pull(t, open(t, registry.Config{Sources: sources}), s.host+"/p:1")
+			wantModule(t, got, err, wasm("policy"))
+
+			sources.InsecureSources = []string{s.host}
+			_, err = pull(t, open(t, registry.Config{Sources: sources}), s.host+"/p:1")
+			wantError(t, err, "localhost")
+		})
+	}
+}
+
+// TestTokensForPasswords has the usual flow: a password for the token server, a token for the registry, scopes for both.
+func TestTokensForPasswords(t *testing.T) {
+	s := tlsServer(t)
 	s.push(t, "p:1", wasm("policy"))
-	s.setAnswer(demandToken("https://" + tokenHost + "/token"))
-	useDockerConfig(t, `{"auths": {"`+s.host+`": {"auth": "dXNlcjp1c2Vk", "identitytoken": "identity"}}}`)
-	sources := registry.Sources{InsecureSources: []string{s.host, tokenHost}}
-	got, err := pull(t, open(t, registry.Config{Sources: sources}), s.host+"/p:1")
+	var scopes []string
+	s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/token" {
+			demandToken(s.URL+"/token")(w, r)
+			return
+		}
+		if user, password, _ := r.BasicAuth(); user != "user" || password != "pass" {
+			http.Error(w, "unknown", http.StatusUnauthorized)
+			return
+		}
+		scopes = append(scopes, r.FormValue("scope"))
+		fmt.Fprint(w, `{"token": "let me in", "expires_in": 60}`)
+	})
+	useDockerConfig(t, `{"auths": {"`+s.host+`": {"auth": "`+encoded+`"}}}`)
+	client := open(t, registry.Config{Sources: s.trusting()})
+	got, err := pull(t, client, s.host+"/p:1")
 	wantModule(t, got, err, wasm("policy"))
+	if _, err := client.Push(t.Context(), parse(t, s.host+"/p:2"), wasm("other"), nil); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"repository:p:pull", "repository:p:push,pull"}; !slices.Equal(scopes, want) {
+		t.Errorf("asked for scopes %q, want %q", scopes, want)
+	}
+	useDockerConfig(t, `{"auths": {"`+s.host+`": {"auth": "`+base64.StdEncoding.EncodeToString([]byte("user:wrong"))+`"}}}`)
+	_, err = pull(t, client, s.host+"/p:1")
+	wantError(t, err, "401")
 }
 
 // TestBodyIsSentAgain has a server that breaks off after it has read a body, so that the next way needs it once more.

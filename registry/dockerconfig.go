@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +106,12 @@ func withoutValue(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("invalid JSON at byte %d", syntax.Offset)
 	case errors.As(err, &mistyped):
-		return fmt.Errorf("%q: expected a %s", mistyped.Field, mistyped.Type.Kind())
+		expected := "a string"
+		if mistyped.Type.Kind() != reflect.String {
+			expected = "an object"
+		}
+		found, _, _ := strings.Cut(mistyped.Value, " ") // behind a blank is the value of a number
+		return fmt.Errorf("%q: expected %s, got a JSON %s", cmp.Or(mistyped.Field, "."), expected, found)
 	}
 	return errors.New("invalid JSON")
 }

@@ -137,7 +137,7 @@ func isUnavailable(err error) bool {
 		answer  *transport.Error
 	)
 	if errors.As(err, &answer) {
-		return answer.StatusCode >= http.StatusInternalServerError
+		return inTrouble(answer.StatusCode)
 	}
 	return errors.As(err, &stalled) || errors.As(err, &lookup) || transient(err)
 }

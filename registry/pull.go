@@ -68,6 +68,10 @@ func (r *repository) do(req *http.Request, expected ...int) (*http.Response, err
 	}
 	if err := transport.CheckError(resp, expected...); err != nil {
 		_ = resp.Body.Close()
+		var answer *transport.Error
+		if !errors.As(err, &answer) { // what it says is too long or cut off: its status must do
+			err = &transport.Error{StatusCode: resp.StatusCode, Request: resp.Request}
+		}
 		return nil, r.explain(err)
 	}
 	return resp, nil

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -111,7 +110,12 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable:
 		return true
 	}
-	return harmless && resp.StatusCode >= http.StatusInternalServerError
+	return harmless && inTrouble(resp.StatusCode)
+}
+
+// inTrouble reports whether the server could not answer, but may do so later.
+func inTrouble(status int) bool {
+	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
 }
 
 // transient reports whether a connection may come about the next time. A certificate that nobody vouches for and a host
@@ -129,8 +133,8 @@ func transient(err error) bool {
 		return false
 	case errors.As(err, &lookup):
 		return !lookup.IsNotFound
-	case errors.As(err, &operation) && slices.Contains([]string{"dial", "read", "write"}, operation.Op):
-		return true // other operations are those of TLS: "remote error"
+	case errors.As(err, &operation):
+		return operation.Op != "remote error" && operation.Op != "local error" // those are alerts of TLS
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return true
 	}

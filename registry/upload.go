@@ -34,7 +34,7 @@ func (r *repository) upload(ctx context.Context, content []byte) error {
 func brokenOff(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
-		return answer.StatusCode >= http.StatusInternalServerError && answer.StatusCode != http.StatusServiceUnavailable
+		return inTrouble(answer.StatusCode) && answer.StatusCode != http.StatusServiceUnavailable
 	}
 	return transient(err)
 }
@@ -73,7 +73,9 @@ func (r *repository) beginUpload(ctx context.Context) (location *url.URL, minChu
 	if location, err = resp.Location(); err != nil {
 		return nil, 0, fmt.Errorf("begin upload: %w", scrub(err))
 	}
-	minChunk, _ = strconv.Atoi(resp.Header.Get("OCI-Chunk-Min-Length")) // a hint: without it there is no minimum
+	if minChunk, err = strconv.Atoi(resp.Header.Get("OCI-Chunk-Min-Length")); err != nil {
+		minChunk = 0 // most registries name none
+	}
 	return location, minChunk, nil
 }
 

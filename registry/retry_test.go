@@ -1,0 +1,204 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"policy-server/registry"
+)
+
+func TestRetries(t *testing.T) {
+	const attempts = 3
+	for _, test := range []struct {
+		name  string
+		steps []http.HandlerFunc
+		asked int
+		want  string // part of the error; empty: the module
+	}{
+		{"503 once", []http.HandlerFunc{status(http.StatusServiceUnavailable), nil}, 2, ""},
+		{"503 always", []http.HandlerFunc{status(http.StatusServiceUnavailable)}, attempts, "503"},
+		{"500 once", []http.HandlerFunc{status(http.StatusInternalServerError), nil}, 2, ""},
+		{"502, then 504", []http.HandlerFunc{status(http.StatusBadGateway), status(http.StatusGatewayTimeout), nil}, 3, ""},
+		{"connection dropped once", []http.HandlerFunc{drop, nil}, 2, ""},
+		{"429 once", []http.HandlerFunc{status(http.StatusTooManyRequests), nil}, 2, ""},
+		{"429 always", []http.HandlerFunc{status(http.StatusTooManyRequests)}, attempts, "429"},
+		{"400", []http.HandlerFunc{status(http.StatusBadRequest)}, 1, "400"},
+		{"403", []http.HandlerFunc{status(http.StatusForbidden)}, 1, "403"},
+		{"404", []http.HandlerFunc{status(http.StatusNotFound)}, 1, "404"},
+		{"408", []http.HandlerFunc{status(http.StatusRequestTimeout)}, 1, "408"},
+		{"410", []http.HandlerFunc{status(http.StatusGone)}, 1, "410"},
+	} {
+		for _, path := range []string{manifests, blobs} {
+			t.Run(test.name+" for "+strings.Trim(path, "/"), func(t *testing.T) {
+				s := plainServer(t)
+				s.push(t, "p:1", wasm("policy"))
+				steps := &script{path: path, steps: test.steps}
+				s.setAnswer(steps.ServeHTTP)
+				client := open(t, registry.Config{Sources: s.trusting(), Retries: registry.Retries{Attempts: attempts, FirstPause: time.Millisecond}})
+				got, err := pull(t, client, s.host+"/p:1")
+				if test.want != "" {
+					wantError(t, err, test.want)
+				} else {
+					wantModule(t, got, err, wasm("policy"))
+				}
+				if n := len(steps.asked()); n != test.asked {
+					t.Errorf("asked %d times, want %d", n, test.asked)
+				}
+			})
+		}
+	}
+}
+
+// TestRetryAfter holds that the pause is the one that a registry asks for, by the clock's lower bound only.
+func TestRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		header func() string
+	}{
+		{"seconds", func() string { return "1" }},
+		// The format knows no parts of seconds: a date two seconds ahead is more than one second away.
+		{"date", func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := plainServer(t)
+			s.push(t, "p:1", wasm("policy"))
+			steps := &script{path: manifests, steps: []http.HandlerFunc{
+				func(w http.ResponseWriter, r *http.Request) {
+					status(http.StatusTooManyRequests, "Retry-After", test.header())(w, r)
+				}, nil,
+			}}
+			s.setAnswer(steps.ServeHTTP)
+			begin := time.Now()
+			got, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), s.host+"/p:1")
+			wantModule(t, got, err, wasm("policy"))
+			if passed := time.Since(begin); passed < time.Second {
+				t.Errorf("asked again after %s, want a second at least", passed)
+			}
+		})
+	}
+}
+
+// TestRetriesObeyTheContext has a registry ask for more patience than there is.
+func TestRetriesObeyTheContext(t *testing.T) {
+	s := plainServer(t)
+	s.push(t, "p:1", wasm("policy"))
+	client := open(t, registry.Config{Sources: s.trusting()})
+	t.Run("deadline before the pause ends", func(t *testing.T) {
+		s.setAnswer(status(http.StatusTooManyRequests, "Retry-After", "3600"))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the pause would be cut to thirty
+		defer cancel()
+		_, err := client.Fetch(ctx, parse(t, s.host+"/p:1"))
+		wantError(t, err, "429")
+		if ctx.Err() != nil {
+			t.Error("the registry's answer came after the deadline, want it at once")
+		}
+	})
+	t.Run("canceled in the pause", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
+			status(http.StatusTooManyRequests, "Retry-After", "3600")(w, r)
+			time.AfterFunc(10*time.Millisecond, cancel)
+		})
+		before := s.count("", manifests)
+		if _, err := client.Fetch(ctx, parse(t, s.host+"/p:1")); err == nil {
+			t.Error("no error")
+		}
+		if n := s.count("", manifests) - before; n > 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+func TestRegistryThatIsDown(t *testing.T) {
+	s := plainServer(t)
+	s.Close()
+	_, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), s.host+"/p:1")
+	wantError(t, err, "connection refused", s.host)
+
+	_, err = pull(t, open(t, registry.Config{}), "registry.invalid/p:1")
+	wantError(t, err, "registry.invalid")
+}
+
+// TestSilentServers has servers that keep the connection and say nothing more.
+func TestSilentServers(t *testing.T) {
+	module := large()
+	for _, test := range []struct {
+		name, path string
+		steps      func(silence http.HandlerFunc) []http.HandlerFunc
+		asked      int
+		want       bool // the module
+	}{
+		{"instead of a manifest", manifests, func(silence http.HandlerFunc) []http.HandlerFunc { return []http.HandlerFunc{silence} }, 1, false},
+		{"instead of a layer", blobs, func(silence http.HandlerFunc) []http.HandlerFunc { return []http.HandlerFunc{silence} }, 1, false},
+		{"in a layer, once", blobs, func(silence http.HandlerFunc) []http.HandlerFunc {
+			return []http.HandlerFunc{first(1000, module, silence), serve(module, "")}
+		}, 2, true},
+		{"in a layer, always", blobs, func(silence http.HandlerFunc) []http.HandlerFunc {
+			return []http.HandlerFunc{first(1000, module, silence), silence}
+		}, 2, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := plainServer(t)
+			s.push(t, "p:1", module)
+			silence := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+			steps := &script{path: test.path, steps: test.steps(silence)}
+			s.setAnswer(steps.ServeHTTP)
+			got, err := pull(t, open(t, registry.Config{Sources: s.trusting(), StallTimeout: 3 * time.Second}), s.host+"/p:1")
+			if n := len(steps.asked()); n != test.asked {
+				t.Errorf("asked %d times, want %d", n, test.asked)
+			}
+			if test.want {
+				wantModule(t, got, err, module)
+				return
+			}
+			var stalled *registry.StalledError
+			var failed *registry.FetchError
+			if !errors.As(err, &stalled) || stalled.Host != s.host || !errors.As(err, &failed) || !strings.Contains(failed.Hint(), s.host) {
+				t.Errorf("got error %v, want a StalledError that hints at the host", err)
+			}
+			wantError(t, err, "made no progress for 3s")
+		})
+	}
+}
+
+// first sends n bytes of content and goes on with next.
+func first(n int, content []byte, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(content[:n])
+		_ = http.NewResponseController(w).Flush()
+		next(w, r)
+	}
+}
+
+// TestSlowIsNotSilent has a registry that takes several times the stall timeout for one layer, but never pauses that long.
+func TestSlowIsNotSilent(t *testing.T) {
+	const timeout, steps = 3 * time.Second, 6
+	module := large()
+	s := plainServer(t)
+	s.push(t, "p:1", module)
+	slow := &script{path: blobs, steps: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
+		for piece := range slices.Chunk(module, len(module)/steps) {
+			_, _ = w.Write(piece)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(timeout / 4)
+		}
+	}}}
+	s.setAnswer(slow.ServeHTTP)
+	begin := time.Now()
+	got, err := pull(t, open(t, registry.Config{Sources: s.trusting(), StallTimeout: timeout}), s.host+"/p:1")
+	wantModule(t, got, err, module)
+	if passed := time.Since(begin); passed < timeout {
+		t.Fatalf("the server took %s only, which tests nothing", passed)
+	}
+	if n := len(slow.asked()); n != 1 {
+		t.Errorf("asked %d times, want once", n)
+	}
+}
