@@ -56,6 +56,7 @@ func TestRetries(t *testing.T) {
 
 // TestRetryAfter holds that the pause is the one that a registry asks for, by the clock's lower bound only.
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		header func() string
@@ -127,6 +128,7 @@ func TestRegistryThatIsDown(t *testing.T) {
 
 // TestSilentServers has servers that keep the connection and say nothing more.
 func TestSilentServers(t *testing.T) {
+	t.Parallel()
 	module := large()
 	for _, test := range []struct {
 		name, path string
@@ -180,6 +182,7 @@ func first(n int, content []byte, next http.HandlerFunc) http.HandlerFunc {
 
 // TestSlowIsNotSilent has a registry that takes several times the stall timeout for one layer, but never pauses that long.
 func TestSlowIsNotSilent(t *testing.T) {
+	t.Parallel()
 	const timeout, steps = 3 * time.Second, 6
 	module := large()
 	s := plainServer(t)

@@ -42,6 +42,7 @@ func (u *uploads) all() string {
 }
 
 func TestChunkedUploads(t *testing.T) {
+	t.Parallel()
 	const (
 		one, two, three    = "PATCH 0-4194303", "PATCH 4194304-8388607", "PATCH 8388608-9437191"
 		chunks, monolithic = "POST," + one + "," + two + "," + three + ",PUT", "POST,PUT"
