@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"policy-server/cmd/internal/progress"
 	"policy-server/registry"
 )
 
@@ -38,7 +39,15 @@ already is not asked for again, unless its tag is latest or it is to be verified
 	q.output.add(command.Flags(), "output-path", "o", "PATH", "file to write, or existing directory to write to, instead of the store; overwritten")
 	q.modules.add(command.Flags())
 	command.RunE = func(command *cobra.Command, args []string) error {
-		return q.store(command.Context(), args[0], p.log())
+		line := progress.Start(p.stderr, "Pulling policy from "+args[0])
+		p.stderr = line
+		err := q.store(registry.WithProgress(command.Context(), line.Update), args[0], p.log())
+		if err != nil {
+			line.End("Failed to pull policy: " + err.Error())
+			return err
+		}
+		line.End("Successfully pulled policy from " + args[0])
+		return nil
 	}
 	return command
 }
