@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -196,6 +197,28 @@ func TestStoreFailure(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "registry"), []byte("a file where a directory belongs"))
 	_, err := pull(t, open(t, registry.Config{Sources: s.trusting(), StoreDir: dir}), s.host+"/p:1")
 	wantError(t, err, `wasm module cannot be save to "`+registry.NewStore(dir).Path(parse(t, s.host+"/p:1"))+`": `)
+}
+
+// TestLeftovers has files of processes that ended while they wrote: old ones go, new ones may still be written.
+func TestLeftovers(t *testing.T) {
+	s, dir := plainServer(t), t.TempDir()
+	s.push(t, "p:1", wasm("policy"))
+	path := registry.NewStore(dir).Path(parse(t, s.host+"/p:1"))
+	dead, alive := filepath.Join(filepath.Dir(path), ".partial-1"), filepath.Join(filepath.Dir(path), ".partial-2")
+	writeFile(t, dead, wasm("pol"))
+	writeFile(t, alive, wasm("pol"))
+	yesterday := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(dead, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	got, err := pull(t, open(t, registry.Config{Sources: s.trusting(), StoreDir: dir}), s.host+"/p:1")
+	wantModule(t, got, err, wasm("policy"))
+	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old file: got %v, want that it is gone", err)
+	}
+	if _, err := os.Stat(alive); err != nil {
+		t.Errorf("the new file: %v", err)
+	}
 }
 
 func wantFile(t *testing.T, path string, want []byte) {

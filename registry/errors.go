@@ -145,6 +145,7 @@ func isUnavailable(err error) bool {
 func hint(host string, err error) string {
 	var (
 		hinted    interface{ Hint() string }
+		operation *net.OpError
 		response  *transport.Error
 		authority x509.UnknownAuthorityError
 		large     *TooLargeError
@@ -152,6 +153,8 @@ func hint(host string, err error) string {
 	switch {
 	case errors.As(err, &authority): // before the next: to local addresses plain http is tried, and refused, as well
 		return fmt.Sprintf("list the CA of %q under source_authorities in the sources file", host)
+	case errors.As(err, &operation) && operation.Op == "dial": // before the next, for the same reason
+		return fmt.Sprintf("check that %q is up, and that it can be reached from here", host)
 	case errors.As(err, &hinted):
 		return hinted.Hint()
 	case errors.Is(err, http.ErrSchemeMismatch):
@@ -160,6 +163,8 @@ func hint(host string, err error) string {
 		return fmt.Sprintf("put credentials for %q that allow this repository into config.json of the Docker config directory", host)
 	case errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
 		return "check the repository and the tag; some registries also answer so when credentials are missing"
+	case errors.As(err, &response) && response.StatusCode == http.StatusTooManyRequests:
+		return fmt.Sprintf("%q limits how often it may be asked: wait, or put credentials for it into config.json of the Docker config directory", host)
 	case errors.As(err, &large):
 		return fmt.Sprintf("check that the reference names a policy, or raise the limit on the size of a %s", large.What)
 	}

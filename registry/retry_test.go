@@ -54,6 +54,37 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+func TestRetriesOfPlainModules(t *testing.T) {
+	module := serve(wasm("policy"), "")
+	for _, test := range []struct {
+		name  string
+		steps []http.HandlerFunc
+		asked int
+		want  string
+	}{
+		{"503 once", []http.HandlerFunc{status(http.StatusServiceUnavailable), module}, 2, ""},
+		{"429 once", []http.HandlerFunc{status(http.StatusTooManyRequests), module}, 2, ""},
+		{"connection dropped once", []http.HandlerFunc{drop, module}, 2, ""},
+		{"500 always", []http.HandlerFunc{status(http.StatusInternalServerError)}, 3, "unexpected status 500 Internal Server Error"},
+		{"404", []http.HandlerFunc{status(http.StatusNotFound)}, 1, "unexpected status 404 Not Found"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := tlsServer(t)
+			steps := &script{path: "/p.wasm", steps: test.steps}
+			s.setAnswer(steps.ServeHTTP)
+			got, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), "https://"+s.host+"/p.wasm")
+			if test.want != "" {
+				wantError(t, err, test.want)
+			} else {
+				wantModule(t, got, err, wasm("policy"))
+			}
+			if n := len(steps.asked()); n != test.asked {
+				t.Errorf("asked %d times, want %d", n, test.asked)
+			}
+		})
+	}
+}
+
 // TestRetryAfter holds that the pause is the one that a registry asks for, by the clock's lower bound only.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
@@ -119,11 +150,16 @@ func TestRetriesObeyTheContext(t *testing.T) {
 func TestRegistryThatIsDown(t *testing.T) {
 	s := plainServer(t)
 	s.Close()
-	_, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), s.host+"/p:1")
-	wantError(t, err, "connection refused", s.host)
-
-	_, err = pull(t, open(t, registry.Config{}), "registry.invalid/p:1")
-	wantError(t, err, "registry.invalid")
+	for _, sources := range []registry.Sources{{}, s.trusting()} {
+		for _, text := range []string{s.host + "/p:1", "https://" + s.host + "/p.wasm"} {
+			_, err := pull(t, open(t, registry.Config{Sources: sources}), text)
+			wantError(t, err, "connection refused", s.host)
+			var failed *registry.FetchError
+			if !errors.As(err, &failed) || !strings.Contains(failed.Hint(), "is up") {
+				t.Errorf("%s: got error %v, want a hint at the server", text, err)
+			}
+		}
+	}
 }
 
 // TestSilentServers has servers that keep the connection and say nothing more.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"time"
 )
 
 // Store is a directory of modules, laid out as Kubewarden lays it out, so that both can use it:
@@ -79,13 +80,35 @@ func (s Store) save(ref Reference, module []byte) error {
 	return nil
 }
 
+const (
+	partialPrefix = ".partial-"
+	partialAge    = time.Hour // longer than any file takes to be written
+)
+
+// sweep deletes what processes left behind in dir that ended while they wrote a file.
+func sweep(dir string, now time.Time) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // it costs space only
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), partialPrefix) {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > partialAge {
+			_ = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
+}
+
 func replaceFile(path string, content []byte) (err error) {
 	dir := filepath.Dir(path)
 	// What is pulled may be private: it stays with the user that pulled it.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	aside, err := os.CreateTemp(dir, ".partial-*")
+	sweep(dir, time.Now())
+	aside, err := os.CreateTemp(dir, partialPrefix+"*")
 	if err != nil {
 		return err
 	}
