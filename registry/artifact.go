@@ -103,16 +103,15 @@ func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) 
 			open: func(ctx context.Context, header http.Header) (*http.Response, error) {
 				return c.request(ctx, ref.download, header)
 			},
-			retries: c.retries,
-			limit:   c.maxModuleBytes,
-			size:    -1,
+			retries:  c.retries,
+			what:     "module",
+			limit:    c.maxModuleBytes,
+			size:     -1,
+			progress: progressOf(ctx),
 		}
 		content, err := d.read(ctx)
 		if err != nil {
 			return nil, err
-		}
-		if int64(len(content)) > c.maxModuleBytes {
-			return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
 		}
 		return c.keep(ref, content)
 	})

@@ -11,14 +11,17 @@ import (
 	"strings"
 )
 
-// download reads one module whole, over several requests when its connection breaks: the next one asks for what is
+// download reads one manifest or module whole, over several requests when its connection breaks: the next one asks for what is
 // missing. What the pieces are worth is decided by who has all of them: a layer's by its digest.
 type download struct {
 	// open answers with the status 200 or, if the header asks for a range, 206 or 416.
 	open    func(ctx context.Context, header http.Header) (*http.Response, error)
 	retries Retries
-	limit   int64 // bytes at most; more than these and one are never read
-	size    int64 // in bytes; -1 while unknown
+	what    string // "manifest" or "module"
+	limit   int64  // bytes at most; more than these and one are never read
+	size    int64  // in bytes; -1 while unknown
+
+	progress func(done, total int64) // nil: nobody is told
 
 	// addressed says that one name stands for one content. Otherwise a strong entity tag has to, or nothing is resumed: two
 	// halves of two modules make none.
@@ -41,16 +44,23 @@ func (e *cutOffError) Error() string {
 
 func (e *cutOffError) Unwrap() error { return e.err }
 
-// read returns the content; it may be other than was promised, and is a byte longer than the limit if it is longer at all.
+// read returns the content. It may be other than was promised; addressed content that is longer than the limit ends a byte
+// behind it, other content is a *TooLargeError then.
 func (d *download) read(ctx context.Context) ([]byte, error) {
 	for attempt := 1; ; attempt++ {
 		err := d.readOn(ctx)
+		if err == nil && !d.addressed && int64(d.content.Len()) > d.limit {
+			err = &TooLargeError{What: d.what, Limit: d.limit}
+		}
 		if err == nil {
 			return d.content.Bytes(), nil
 		}
 		var cut *cutOffError
-		if !errors.As(err, &cut) || !d.retries.pause(ctx, attempt, 0) {
+		switch {
+		case !errors.As(err, &cut), !d.retries.pause(ctx, attempt, 0) && ctx.Err() == nil:
 			return nil, err
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
 		}
 	}
 }
@@ -74,7 +84,7 @@ func (d *download) readOn(ctx context.Context) error {
 		return &cutOffError{after: from, err: fmt.Errorf("the server sent something else than the rest of it: status %d", resp.StatusCode)}
 	}
 	if d.size > d.limit {
-		return &TooLargeError{What: "module", Limit: d.limit}
+		return &TooLargeError{What: d.what, Limit: d.limit}
 	}
 	return d.append(ctx, resp)
 }
@@ -134,7 +144,10 @@ func (d *download) continues(resp *http.Response, from int64) bool {
 // append reads the body of resp to its end, which it must show to be one, or one byte beyond the limit.
 func (d *download) append(ctx context.Context, resp *http.Response) error {
 	before := int64(d.content.Len())
-	body := &observed{Reader: resp.Body, done: before, total: d.size, progress: progressOf(ctx)}
+	var body io.Reader = resp.Body
+	if d.progress != nil {
+		body = &observed{Reader: resp.Body, done: before, total: d.size, progress: d.progress}
+	}
 	n, err := d.content.ReadFrom(io.LimitReader(body, d.limit+1-before))
 	var stalled *StalledError
 	switch {

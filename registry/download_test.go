@@ -150,16 +150,55 @@ func TestLayerDownloads(t *testing.T) {
 		{"gone while asked for the rest", []http.HandlerFunc{cut(1000, whole), status(http.StatusNotFound)}, []string{"", rest(1000)}, "404"},
 		{"a part nobody asked for", []http.HandlerFunc{part(contentRange(0, size), module)}, []string{""}, "206"},
 	} {
+		for protocol, start := range map[string]func(*testing.T) *server{"HTTP/1.1": plainServer, "HTTP/2.0": http2Server} {
+			t.Run(test.name+", "+protocol, func(t *testing.T) {
+				s := start(t)
+				s.push(t, "p:1", module)
+				steps := &script{path: blobs, steps: test.steps}
+				s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
+					if r.Proto != protocol {
+						t.Errorf("asked by %s, want %s", r.Proto, protocol)
+					}
+					steps.ServeHTTP(w, r)
+				})
+				got, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), s.host+"/p:1")
+				if test.want != "" {
+					wantError(t, err, test.want)
+				} else {
+					wantModule(t, got, err, module)
+				}
+				if asked := steps.asked(); !slices.Equal(asked, test.asked) {
+					t.Errorf("asked for ranges %q, want %q", asked, test.asked)
+				}
+			})
+		}
+	}
+}
+
+// TestManifestDownloads has manifests that are cut off: nothing of the first answer is kept for the second one.
+func TestManifestDownloads(t *testing.T) {
+	manifest := []byte(manifestJSON(layerJSON(layerType, wasm("policy"))) + strings.Repeat(" ", 5000))
+	whole := serve(manifest, `"1"`)
+	for _, test := range []struct {
+		name  string
+		steps []http.HandlerFunc
+		asked []string
+		want  string
+	}{
+		{"cut off once", []http.HandlerFunc{cut(1000, whole), whole}, []string{"", ""}, ""},
+		{"cut off once, then another one", []http.HandlerFunc{cut(1000, serve(bytes.Repeat([]byte("x"), 5000), `"1"`)), whole}, []string{"", ""}, ""},
+		{"cut off always", []http.HandlerFunc{cut(1000, whole)}, []string{"", "", ""}, "the connection was cut off after 1000 bytes"},
+	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := plainServer(t)
-			s.push(t, "p:1", module)
-			steps := &script{path: blobs, steps: test.steps}
+			s.push(t, "p:1", wasm("policy"))
+			steps := &script{path: manifests, steps: test.steps}
 			s.setAnswer(steps.ServeHTTP)
 			got, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), s.host+"/p:1")
 			if test.want != "" {
 				wantError(t, err, test.want)
 			} else {
-				wantModule(t, got, err, module)
+				wantModule(t, got, err, wasm("policy"))
 			}
 			if asked := steps.asked(); !slices.Equal(asked, test.asked) {
 				t.Errorf("asked for ranges %q, want %q", asked, test.asked)

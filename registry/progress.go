@@ -14,12 +14,10 @@ func WithProgress(ctx context.Context, progress func(done, total int64)) context
 	return context.WithValue(ctx, progressKey{}, progress)
 }
 
-// progressOf returns whom WithProgress named, or nobody.
+// progressOf returns whom WithProgress named, or nil.
 func progressOf(ctx context.Context) func(done, total int64) {
-	if progress, ok := ctx.Value(progressKey{}).(func(done, total int64)); ok {
-		return progress
-	}
-	return func(int64, int64) {}
+	progress, _ := ctx.Value(progressKey{}).(func(done, total int64))
+	return progress
 }
 
 // observed tells of each piece that is read.

@@ -93,17 +93,28 @@ const acceptedManifests = string(types.DockerManifestSchema2 + ", " + types.Dock
 
 // manifest returns a manifest and the digest of its bytes, which is the one asked for if ref has one.
 func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Digest, []byte, error) {
-	resp, err := r.get(ctx, "manifests", ref.Identifier(), http.Header{"Accept": {acceptedManifests}}, http.StatusOK)
-	if err != nil {
-		return name.Digest{}, nil, err
+	var answered http.Header
+	d := download{
+		open: func(ctx context.Context, header http.Header) (*http.Response, error) {
+			header.Set("Accept", acceptedManifests)
+			resp, err := r.get(ctx, "manifests", ref.Identifier(), header, http.StatusOK)
+			if err == nil {
+				answered = resp.Header
+			}
+			return resp, err
+		},
+		retries:  r.retries,
+		what:     "manifest",
+		limit:    r.maxManifestBytes,
+		size:     -1,
+		noRanges: true, // it is small, and a tag may move
 	}
-	defer resp.Body.Close()
-	content, err := readLimited(resp.Body, "manifest", r.maxManifestBytes)
+	content, err := d.read(ctx)
 	if err != nil {
 		return name.Digest{}, nil, err
 	}
 	// Header and reference are what the registry says and what was asked for; the bytes decide.
-	promised := []string{resp.Header.Get("Docker-Content-Digest")}
+	promised := []string{answered.Get("Docker-Content-Digest")}
 	if digest, ok := ref.(name.Digest); ok {
 		promised = append(promised, digest.DigestStr())
 	}
@@ -124,8 +135,10 @@ func (r *repository) blob(ctx context.Context, l layer) ([]byte, error) {
 			return r.get(ctx, "blobs", l.digest.String(), header, statusesFor(header)...)
 		},
 		retries:   r.retries,
+		what:      "module",
 		limit:     l.size, // a byte too many is enough to make the digest another one
 		size:      l.size,
+		progress:  progressOf(ctx),
 		addressed: true,
 	}
 	content, err := d.read(ctx)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -91,13 +92,20 @@ func (r *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		resp, err := r.next.RoundTrip(again)
-		if !repeatable(req, resp, err) || !r.retries.pause(req.Context(), attempt, retryAfter(resp, time.Now())) {
+		if !repeatable(req, resp, err) {
+			return resp, err
+		}
+		next := r.retries.pause(req.Context(), attempt, retryAfter(resp, time.Now()))
+		if !next && req.Context().Err() == nil {
 			return resp, err
 		}
 		if resp != nil {
 			// What little an error says is read, so that its connection can be used again.
 			_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 			_ = resp.Body.Close()
+		}
+		if !next {
+			return nil, req.Context().Err()
 		}
 	}
 }
@@ -126,11 +134,14 @@ func transient(err error) bool {
 		stalled   *StalledError
 		lookup    *net.DNSError
 		operation *net.OpError
+		stream    streamError
 		timeout   interface{ Timeout() bool }
 	)
 	switch {
 	case errors.As(err, &stalled):
 		return false
+	case errors.As(err, &stream):
+		return true
 	case errors.As(err, &lookup):
 		return !lookup.IsNotFound
 	case errors.As(err, &operation):
@@ -140,6 +151,16 @@ func transient(err error) bool {
 	}
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
+
+// streamError is what an HTTP/2 connection breaks off one of its streams with. The type of net/http is hidden, but gives
+// itself to errors.As for any with the same fields.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("stream error: code %d", e.Code) }
 
 // retryAfter reads the header of that name: seconds or a date, by RFC 9110, section 10.2.3. It is 0 when there is none or
 // it cannot be read.

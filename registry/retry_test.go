@@ -138,8 +138,8 @@ func TestRetriesObeyTheContext(t *testing.T) {
 			time.AfterFunc(10*time.Millisecond, cancel)
 		})
 		before := s.count("", manifests)
-		if _, err := client.Fetch(ctx, parse(t, s.host+"/p:1")); err == nil {
-			t.Error("no error")
+		if _, err := client.Fetch(ctx, parse(t, s.host+"/p:1")); !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want that the context was canceled", err)
 		}
 		if n := s.count("", manifests) - before; n > 1 {
 			t.Errorf("asked %d times", n)
@@ -203,6 +203,24 @@ func TestSilentServers(t *testing.T) {
 			}
 			wantError(t, err, "made no progress for 3s")
 		})
+	}
+}
+
+// TestSilentUploads has a registry that takes nothing of what it asked for.
+func TestSilentUploads(t *testing.T) {
+	t.Parallel()
+	s := plainServer(t)
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	u := &uploads{patch: func(http.ResponseWriter, *http.Request) { <-ended }}
+	s.setAnswer(u.ServeHTTP)
+	client := open(t, registry.Config{Sources: s.trusting(), StallTimeout: 3 * time.Second})
+	_, err := client.Push(t.Context(), parse(t, s.host+"/p:1"), wasm(strings.Repeat("x", 9*megabyte)), nil)
+	if !errors.As(err, new(*registry.StalledError)) {
+		t.Errorf("got error %v, want a StalledError", err)
+	}
+	if sent := u.all(); strings.Count(sent, "PATCH") != 1 {
+		t.Errorf("sent %s, want one chunk", sent)
 	}
 }
 

@@ -42,6 +42,11 @@ func plainServer(t *testing.T) *server { return startServer(t, (*httptest.Server
 
 func tlsServer(t *testing.T) *server { return startServer(t, (*httptest.Server).StartTLS) }
 
+// http2Server speaks HTTP/2, as most registries do.
+func http2Server(t *testing.T) *server {
+	return startServer(t, func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() })
+}
+
 func startServer(t *testing.T, start func(*httptest.Server)) *server {
 	t.Helper()
 	silent := log.New(io.Discard, "", 0)
