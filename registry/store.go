@@ -81,8 +81,8 @@ func (s Store) save(ref Reference, module []byte) error {
 }
 
 const (
-	partialPrefix = ".partial-"
-	partialAge    = time.Hour // longer than any file takes to be written
+	partial    = ".partial-"
+	partialAge = time.Hour // longer than any file takes to be written
 )
 
 // sweep deletes what processes left behind in dir that ended while they wrote a file.
@@ -92,7 +92,7 @@ func sweep(dir string, now time.Time) {
 		return // it costs space only
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), partialPrefix) {
+		if !strings.HasPrefix(entry.Name(), partial) {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > partialAge {
@@ -108,7 +108,7 @@ func replaceFile(path string, content []byte) (err error) {
 		return err
 	}
 	sweep(dir, time.Now())
-	aside, err := os.CreateTemp(dir, partialPrefix+"*")
+	aside, err := os.CreateTemp(dir, partial+"*")
 	if err != nil {
 		return err
 	}
@@ -148,9 +148,11 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return readLimited(file, "module", limit)
 }
 
+const wasmMagic = "\x00asm"
+
 // checkMagic refuses what does not start as a WebAssembly module does.
 func checkMagic(module []byte) error {
-	if !bytes.HasPrefix(module, []byte("\x00asm")) {
+	if !bytes.HasPrefix(module, []byte(wasmMagic)) {
 		return errNotWasm
 	}
 	return nil

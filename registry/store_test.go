@@ -31,11 +31,22 @@ func TestStoreLayout(t *testing.T) {
 				t.Fatal(err)
 			}
 			for goos, want := range map[string]string{"linux": test.unix, "darwin": test.unix, "windows": test.windows} {
-				if got := filepath.ToSlash(storeName(ref, goos)); want != "" && got != want {
+				got := filepath.ToSlash(storeName(ref, goos))
+				if want != "" && got != want {
 					t.Errorf("%s: got %q, want %q", goos, got, want)
+				}
+				uri := strings.TrimSuffix(ref.URI(), ":latest")
+				if back, err := storedURI(got, goos); err != nil || strings.TrimSuffix(back, ":latest") != uri {
+					t.Errorf("%s: %q is listed as %q, %v; want %q", goos, got, back, err, uri)
 				}
 			}
 		})
+	}
+}
+
+func TestStoredURI_foreign(t *testing.T) {
+	if got, err := storedURI("registry/ghcr.io/p:v1", "windows"); err == nil {
+		t.Errorf("got %q", got)
 	}
 }
 
