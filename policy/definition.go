@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"policy-server/admission"
 	"policy-server/hostcalls"
 	"policy-server/runtime"
 )
@@ -77,8 +78,11 @@ func ParseDefinitions(data []byte) (definitions []Definition, warnings []string,
 	return definitions, p.warnings, nil
 }
 
-// document returns the root of data's only YAML document, nil when it holds none.
+// document returns the root of data's only YAML document, nil when it holds none. What is JSON is read as JSON.
 func document(data []byte) (*yaml.Node, error) {
+	if _, err := admission.ParseRaw(data); err == nil {
+		return jsonDocument(data)
+	}
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
 	var doc, second yaml.Node
 	switch err := decoder.Decode(&doc); {

@@ -150,9 +150,36 @@ func TestParseSettings(t *testing.T) {
 			t.Errorf("%q: got %s, %v; want %s", yaml, got, err, want)
 		}
 	}
-	for _, bad := range []string{"[]", "text", "1", "a: [", "true"} {
+	for _, bad := range []string{"[]", "text", "1", "a: [", "true", `"a"`, "a: 123456789012345678901234567890"} {
 		if got, err := policy.ParseSettings([]byte(bad)); err == nil {
 			t.Errorf("%q was accepted as %s", bad, got)
 		}
+	}
+}
+
+// TestJSON holds that what is JSON is read as JSON, of which YAML is not a superset.
+func TestJSON(t *testing.T) {
+	for document, want := range map[string]string{
+		`{"a":"\/\ud83d\ude00\u003c"}`:                          `{"a":"/😀<"}`,
+		`{"\/": [-0, 1E5, 0.10, true, false, null, "on", "1"]}`: `{"/":[0,100000.0,0.1,true,false,null,"on","1"]}`,
+		`{"a":123456789012345678901234567890}`:                  `{"a":1.2345678901234568e+29}`,
+		`{"a":18446744073709551615,"a":{"<<":[{}]}}`:            `{"a":{"<<":[{}]}}`,
+		"\n{}\t": "{}", " null": "{}",
+	} {
+		if got, err := policy.ParseSettings([]byte(document)); err != nil || string(got) != want {
+			t.Errorf("%s: got %s, %v; want %s", document, got, err, want)
+		}
+	}
+	definitions, warnings, err := policy.ParseDefinitions([]byte(`{"p": {"module": "https:\/\/git.example\/p.wasm", "message": "\ud83d\ude00",
+		"settings": {"url": "https:\/\/git.example"}, "timeoutEvalSeconds": 5}}`))
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	if d := definitions[0]; d.Module != "https://git.example/p.wasm" || *d.Message != "😀" || string(d.Settings) != `{"url":"https://git.example"}` || *d.Timeout != 5*time.Second {
+		t.Errorf("got %+v", d)
+	}
+	_, _, err = policy.ParseDefinitions([]byte("{\n\"p\": {\"module\": \"m\",\n\"settings\": 1}, \"q\": {\n\"module\": 7}}"))
+	if err == nil || err.Error() != "p.settings: settings must be a mapping\nq.module: not a string" {
+		t.Errorf("got %v", err)
 	}
 }

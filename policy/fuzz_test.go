@@ -2,8 +2,10 @@ package policy_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
+	"policy-server/admission"
 	"policy-server/policy"
 )
 
@@ -25,6 +27,30 @@ func FuzzParseDefinitions(f *testing.F) {
 			if _, err := policy.ParseID(string(d.ID)); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// FuzzParseSettings holds that settings are refused or become a JSON object, the same one if they were one.
+func FuzzParseSettings(f *testing.F) {
+	f.Add([]byte(`{"a":"\/\ud83d\ude00","b":[1e3,-0,123456789012345678901234567890,null,true,"~"],"<<":{"c":{}}}`))
+	for _, seed := range []string{"", "null", "{}", "a: {b: [1, 0x1F]}\n", "- a", "a: &b [*b]", "1", "\t{}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		settings, err := policy.ParseSettings(data)
+		var want, got map[string]any
+		if err == nil && (json.Unmarshal(settings, &got) != nil || got == nil) {
+			t.Fatalf("%q became %q", data, settings)
+		}
+		if _, invalid := admission.ParseRaw(data); invalid != nil || json.Unmarshal(data, &want) != nil || want == nil {
+			return // it is no JSON object; YAML has its own rules
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, data)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s became %s", data, settings)
 		}
 	})
 }

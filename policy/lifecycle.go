@@ -38,11 +38,27 @@ type Loader struct {
 // in the set's Failures and do not disturb the others. Policies with the same module string share its fetch, its
 // verification and its compiled code. The caller serves the set (Live.Swap) or closes it.
 func (l *Loader) Load(ctx context.Context, definitions []Definition) *Set {
+	return l.load(ctx, definitions, l.fetchVerified)
+}
+
+// LoadUnverifiedUnsafe is Load for a caller that has the modules and answers for them: modules holds the bytes of each
+// Definition.Module. Nothing is fetched, and the Verifier is not asked.
+func (l *Loader) LoadUnverifiedUnsafe(ctx context.Context, definitions []Definition, modules map[string][]byte) *Set {
+	return l.load(ctx, definitions, func(_ context.Context, def Definition) (fetched, *LoadError) {
+		code, ok := modules[def.Module]
+		if !ok {
+			return fetched{}, &LoadError{def.ID, def.Module, StageFetch, errors.New("the module was not handed over")}
+		}
+		return fetched{code: code}, nil
+	})
+}
+
+func (l *Loader) load(ctx context.Context, definitions []Definition, fetch fetcher) *Set {
 	set := newSet()
 	modules := map[string]func() (*module, error){}
 	for _, def := range definitions {
 		if modules[def.Module] == nil {
-			modules[def.Module] = sync.OnceValues(func() (*module, error) { return set.keep(l.loadModule(ctx, def)) })
+			modules[def.Module] = sync.OnceValues(func() (*module, error) { return set.keep(l.loadModule(ctx, def, fetch)) })
 		}
 	}
 	var group errgroup.Group
@@ -57,6 +73,16 @@ func (l *Loader) Load(ctx context.Context, definitions []Definition) *Set {
 	_ = group.Wait() // failures are in the set
 	return set
 }
+
+// fetched is a module somebody answers for.
+type fetched struct {
+	code   []byte
+	digest string // of its manifest; "" when it has none
+	signed bool   // whether its signatures were verified here
+}
+
+// fetcher is fetch and verify: it gets def's module.
+type fetcher func(ctx context.Context, def Definition) (fetched, *LoadError)
 
 // loadPolicy takes def through fetch, verify and compile, or what another policy with the same module has of them, and
 // then through check settings.
@@ -84,13 +110,29 @@ func (l *Loader) loadPolicy(ctx context.Context, def Definition, load func() (*m
 	return p, nil
 }
 
-// loadModule is fetch, verify and compile. What was verified is what runs: the tag is resolved once, the digest it gave
-// is what is verified, and only bytes that belong to that digest are released to be compiled.
-func (l *Loader) loadModule(ctx context.Context, def Definition) (*module, error) {
-	fail := func(stage Stage, err error) (*module, error) {
-		failure := &LoadError{def.ID, def.Module, stage, err}
+// loadModule is fetch, verify and compile.
+func (l *Loader) loadModule(ctx context.Context, def Definition, fetch fetcher) (*module, error) {
+	found, failure := fetch(ctx, def)
+	if failure != nil {
 		l.logFailure(failure)
 		return nil, failure
+	}
+	compiled, metadata, err := l.compile(ctx, found.code)
+	if err != nil {
+		failure := &LoadError{def.ID, def.Module, StageCompile, err}
+		l.logFailure(failure)
+		return nil, failure
+	}
+	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), zap.String("digest", found.digest),
+		zap.Bool("signed", found.signed), zap.Bool("mutating", metadata.Mutating))
+	return &module{compiled: compiled, metadata: metadata}, nil
+}
+
+// fetchVerified is fetch and verify. What was verified is what runs: the tag is resolved once, the digest it gave is what
+// is verified, and only bytes that belong to that digest are released to be compiled.
+func (l *Loader) fetchVerified(ctx context.Context, def Definition) (fetched, *LoadError) {
+	fail := func(stage Stage, err error) (fetched, *LoadError) {
+		return fetched{}, &LoadError{def.ID, def.Module, stage, err}
 	}
 	reference, err := registry.ParseReference(def.Module)
 	if err != nil {
@@ -111,17 +153,17 @@ func (l *Loader) loadModule(ctx context.Context, def Definition) (*module, error
 	if verified.IsSigned() {
 		l.Log.Info("Local file checksum verification passed", zap.String("policy", string(def.ID)))
 	}
+	return fetched{code, artifact.Digest.DigestStr(), verified.IsSigned()}, nil
+}
+
+// compile compiles a module that can be served.
+func (l *Loader) compile(ctx context.Context, code []byte) (*runtime.Module, Metadata, error) {
 	metadata, protocol, err := servable(code)
 	if err != nil {
-		return fail(StageCompile, err)
+		return nil, Metadata{}, err
 	}
 	compiled, err := l.Engine.Compile(ctx, code, protocol)
-	if err != nil {
-		return fail(StageCompile, err)
-	}
-	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), zap.String("digest", artifact.Digest.DigestStr()),
-		zap.Bool("signed", verified.IsSigned()), zap.Bool("mutating", metadata.Mutating))
-	return &module{compiled: compiled, metadata: metadata}, nil
+	return compiled, metadata, err
 }
 
 // verify asks the verifier about the artifact's digest. A module without one (a file, a plain download) cannot carry

@@ -427,3 +427,29 @@ func recordPaths(next http.Handler, paths *[]string) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// TestLoadUnverifiedUnsafe holds that modules at hand are served without a registry and a verifier.
+func TestLoadUnverifiedUnsafe(t *testing.T) {
+	loader, _ := newLoader(t)
+	loader.Registry, loader.Verifier = nil, nil
+	set := loader.LoadUnverifiedUnsafe(t.Context(), []policy.Definition{
+		{ID: "p", Module: "one"}, {ID: "same", Module: "one"}, {ID: "forgotten", Module: "two"}, {ID: "broken", Module: "three"},
+	}, map[string][]byte{"one": guests.Module(t, "accepts"), "three": []byte("hello")})
+	for _, want := range []string{"downloading policy 'forgotten' from two: the module was not handed over", `policy "broken": compile: `} {
+		if err := set.Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+	live := new(policy.Live)
+	if err := live.Swap(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := live.Retire(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := answer(t, policy.NewEvaluator(live, 1, ""), policy.FromWebhook, ""); got != allowed {
+		t.Errorf("got %s", got)
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -30,16 +28,14 @@ func (p *program) evaluate(
 	defer func() { err = errors.Join(err, engine.Close(context.WithoutCancel(ctx))) }()
 	log := p.log()
 	loader := &policy.Loader{
-		Registry: client,
-		Verifier: policy.AllowUnsignedUnsafe{}, // whether it is signed was found out when it was fetched
-		Engine:   engine,
-		Sandbox:  runtime.ModeFresh, // an image pays for itself only when there are more requests
-		Calls:    capabilities.New(client, log),
-		Log:      p.loaderLog(log),
+		Engine:  engine,
+		Sandbox: runtime.ModeFresh, // an image pays for itself only when there are more requests
+		Calls:   capabilities.New(client, log),
+		Log:     p.loaderLog(log),
 	}
-	set, err := load(ctx, loader, module, definition)
-	if err != nil {
-		return admission.Response{}, err
+	set := loader.LoadUnverifiedUnsafe(ctx, []policy.Definition{definition}, map[string][]byte{definition.Module: module.code})
+	if err := set.Err(); err != nil {
+		return admission.Response{}, errors.Join(loadFailure(err), set.Close(context.WithoutCancel(ctx)))
 	}
 	live := new(policy.Live)
 	if err := live.Swap(ctx, set); err != nil {
@@ -47,28 +43,6 @@ func (p *program) evaluate(
 	}
 	defer func() { err = errors.Join(err, live.Retire(context.WithoutCancel(ctx))) }()
 	return policy.NewEvaluator(live, 1, "").Evaluate(ctx, definition.ID, request, policy.FromWebhook)
-}
-
-// load takes the policy through the first part of its life. The loader reads modules from references, so this one lies in
-// a file for as long as that takes.
-func load(ctx context.Context, loader *policy.Loader, module preparedModule, definition policy.Definition) (*policy.Set, error) {
-	dir, err := os.MkdirTemp("", "policy-") // for this user's eyes and hands only
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	file := filepath.Join(dir, "policy.wasm")
-	if err := os.WriteFile(file, module.code, 0o600); err != nil {
-		return nil, err
-	}
-	if definition.Module, err = fileURI(file); err != nil {
-		return nil, err
-	}
-	set := loader.Load(ctx, []policy.Definition{definition})
-	if err := set.Err(); err != nil {
-		return nil, errors.Join(loadFailure(err), set.Close(context.WithoutCancel(ctx)))
-	}
-	return set, nil
 }
 
 // loadFailure is err without the names the server's operators need: here there is one policy, and the user named it.
@@ -85,7 +59,7 @@ func loadFailure(err error) error {
 }
 
 // loaderLog keeps the loader to what a user of this program cannot learn otherwise: what guests print. Its errors are
-// returned as well, and its reports of success are about a temporary file.
+// returned as well.
 func (p *program) loaderLog(log *zap.Logger) *zap.Logger {
 	if p.verbose.on() {
 		return log

@@ -92,6 +92,7 @@ func (t *trial) run(ctx context.Context, p *program, name string) error {
 	if err != nil {
 		return err
 	}
+	definition.Module = uri
 	definition.Resources = t.resources(module, log)
 	request, err := document.request(t.raw.on() || module.metadata.PolicyType == "raw")
 	if err != nil {

@@ -334,23 +334,6 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// FuzzSettings: settings are refused or become a JSON object.
-func FuzzSettings(f *testing.F) {
-	for _, seed := range []string{"", "null", "{}", "a: 1", `{"a": "\ud83d\ude00"}`, "- a", "a: &b [*b]", "1", "\t{}"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		settings, err := parseSettings(data)
-		if err != nil {
-			return
-		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(settings, &object); err != nil || object == nil {
-			t.Errorf("%q became %q: %v", data, settings, err)
-		}
-	})
-}
-
 // FuzzSpreadCapabilities: spreading changes nothing but the arguments behind the flag, and nothing the second time.
 func FuzzSpreadCapabilities(f *testing.F) {
 	for _, seed := range []string{"", "run -r a p", "--allowed-host-capabilities oci/* p", "--allowed-host-capabilities * -- *", "--allowed-host-capabilities=a net/*", "--allowed-host-capabilities --allowed-host-capabilities oci/v1/verify -v"} {

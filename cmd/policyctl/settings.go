@@ -15,7 +15,7 @@ func (t *trial) settings() ([]byte, error) {
 		if err != nil {
 			return nil, saidf("Cannot open settings file %s: %w", t.settingsPath.Text, system(err))
 		}
-		settings, err := parseSettings(data)
+		settings, err := policy.ParseSettings(data)
 		if err != nil {
 			return nil, saidf("Cannot parse settings file %s: %w", t.settingsPath.Text, err)
 		}
@@ -30,24 +30,10 @@ func (t *trial) settings() ([]byte, error) {
 	return []byte("{}"), nil
 }
 
-// parseSettings reads YAML or JSON. What is JSON is read as such: not all of it is YAML.
-func parseSettings(data []byte) ([]byte, error) {
-	if _, err := admission.ParseRaw(data); err == nil {
-		return parseJSONSettings(data)
-	}
-	return policy.ParseSettings(data)
-}
-
-func parseJSONSettings(data []byte) ([]byte, error) {
-	document, err := admission.ParseRaw(data)
-	if err != nil {
+// parseJSONSettings reads JSON and nothing else: YAML would take a forgotten quote for a string.
+func parseJSONSettings(text []byte) ([]byte, error) {
+	if _, err := admission.ParseRaw(text); err != nil {
 		return nil, err
 	}
-	switch value := document.Baseline(); {
-	case value[0] == '{':
-		return value, nil
-	case string(value) == "null":
-		return []byte("{}"), nil
-	}
-	return nil, saidf("Invalid settings in CRD, not an object")
+	return policy.ParseSettings(text)
 }
