@@ -27,14 +27,7 @@ func printDetails(w io.Writer, metadata policy.Metadata) error {
 		return err
 	}
 	var out strings.Builder
-	width := 0
-	for _, d := range rows {
-		width = max(width, len(d.key))
-	}
-	for _, d := range rows {
-		value := strings.ReplaceAll(strings.TrimSpace(d.value), "\n", "\n"+strings.Repeat(" ", width+1))
-		out.WriteString(strings.TrimRight(fmt.Sprintf("%-*s %s", width, d.key, value), " ") + "\n")
-	}
+	writeRows(&out, rows)
 	if err := writeList(&out, "\nRules\n", metadata.Rules); err != nil {
 		return err
 	}
@@ -51,6 +44,18 @@ func printDetails(w io.Writer, metadata policy.Metadata) error {
 	}
 	_, err = io.WriteString(w, printable(out.String()))
 	return err
+}
+
+// writeRows writes rows in two columns.
+func writeRows(out *strings.Builder, rows []detail) {
+	width := 0
+	for _, d := range rows {
+		width = max(width, len(d.key))
+	}
+	for _, d := range rows {
+		value := strings.ReplaceAll(strings.TrimSpace(d.value), "\n", "\n"+strings.Repeat(" ", width+1))
+		out.WriteString(strings.TrimRight(fmt.Sprintf("%-*s %s", width, d.key, value), " ") + "\n")
+	}
 }
 
 // details lists what goes into the two columns at the top.

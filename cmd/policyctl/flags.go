@@ -116,7 +116,8 @@ func (u *unsupported) Type() string {
 // Set refuses.
 func (u *unsupported) Set(string) error { return usage.Errorf("'--%s' is not supported yet", u.name) }
 
-// arguments checks that the required flags were given and exactly the positional arguments.
+// arguments checks that the required flags were given and exactly the positional arguments; one or more of the last, if
+// its name ends in "...".
 func arguments(positional []string, required ...string) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
 		var missing []string
@@ -125,18 +126,44 @@ func arguments(positional []string, required ...string) cobra.PositionalArgs {
 				missing = append(missing, fmt.Sprintf("--%s <%s>", name, flag.Value.Type()))
 			}
 		}
-		for _, name := range positional[min(len(args), len(positional)):] {
-			missing = append(missing, "<"+name+">")
+		repeated := false
+		for i, name := range positional {
+			if name, repeated = strings.CutSuffix(name, "..."); i >= len(args) {
+				missing = append(missing, "<"+name+">")
+			}
 		}
 		switch {
 		case len(missing) > 0:
 			return usage.Missing(missing...)
-		case len(args) > len(positional):
+		case len(args) > len(positional) && !repeated:
 			return usage.Errorf("unexpected argument '%s' found", args[len(positional)])
 		}
 		return nil
 	}
 }
+
+// group returns a command that only has commands below it: called without one, it explains itself.
+func group(use, short, long string, below ...*cobra.Command) *cobra.Command {
+	command := newCommand(use, short, long, func(command *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			var known []string
+			for _, c := range command.Commands() {
+				known = append(known, c.Name())
+			}
+			return usage.Errorf("unrecognized subcommand '%s'\n  [possible values: %s]", args[0], strings.Join(known, ", "))
+		}
+		return nil
+	})
+	command.RunE = func(command *cobra.Command, _ []string) error { return &noCommandError{command} }
+	command.FParseErrWhitelist.UnknownFlags = true // they are an unknown command's, which is the better complaint
+	command.AddCommand(below...)
+	return command
+}
+
+// noCommandError reports that a command was called that can only say what there is below it.
+type noCommandError struct{ command *cobra.Command }
+
+func (e *noCommandError) Error() string { return "no command given" }
 
 // newCommand returns a command in the house style; the caller adds flags and RunE.
 func newCommand(use, short, long string, args cobra.PositionalArgs) *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,13 +11,14 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"policy-server/policy"
+	"policy-server/registry"
 )
 
 // inspection is what the command line asks for.
 type inspection struct {
 	output     choice
-	signatures unsupported
-	connection connectionFlags // known for the sake of scripts: nothing but signatures comes from a registry
+	signatures toggle
+	connection connectionFlags // for the signatures: nothing else comes from a registry
 }
 
 func (p *program) inspectCommand() *cobra.Command {
@@ -30,43 +32,61 @@ POLICY is a file, the URI of a stored policy, or the beginning of its SHA-256. A
   %[1]s inspect -o yaml registry://ghcr.io/kubewarden/policies/pod-privileged:v0.3.2`, p.name)
 	var i inspection
 	i.output.add(command.Flags(), "output", "o", "FORMAT", "print the metadata document instead of text", "yaml")
-	i.signatures.add(command.Flags(), "show-signatures", "", "print the signatures in the registry as well")
+	i.signatures.add(command.Flags(), "show-signatures", "", "print the signatures in the policy's registry as well, without verifying them")
 	i.connection.add(command.Flags())
-	command.RunE = func(_ *cobra.Command, args []string) error {
-		metadata, err := readPolicyMetadata(args[0])
-		if err != nil {
-			return err
-		}
-		if i.output.Given {
-			return printYAML(p.stdout, metadata)
-		}
-		return printDetails(p.stdout, metadata)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		return i.print(command.Context(), p, args[0])
 	}
 	return command
 }
 
-// readPolicyMetadata returns the metadata of the policy that name names.
-func readPolicyMetadata(name string) (policy.Metadata, error) {
+// print prints what is known about the policy that name names.
+func (i *inspection) print(ctx context.Context, p *program, name string) error {
 	places, err := findPlaces()
 	if err != nil {
-		return policy.Metadata{}, err
+		return err
 	}
+	uri, metadata, err := readPolicyMetadata(places, name)
+	if err != nil {
+		return err
+	}
+	if i.output.Given {
+		err = printYAML(p.stdout, metadata)
+	} else {
+		err = printDetails(p.stdout, metadata)
+	}
+	if err != nil || !i.signatures.on() {
+		return err
+	}
+	client, err := i.connection.open(places, registry.Config{}, p.log())
+	if err != nil {
+		return err
+	}
+	found, err := findSignatures(ctx, client, uri)
+	if i.output.Given {
+		return found.printYAML(p.stdout, p.stderr, err)
+	}
+	return found.print(p.stdout, err)
+}
+
+// readPolicyMetadata returns the URI and the metadata of the policy that name names.
+func readPolicyMetadata(places places, name string) (string, policy.Metadata, error) {
 	uri, file, err := places.find(name)
 	if err != nil {
-		return policy.Metadata{}, err
+		return "", policy.Metadata{}, err
 	}
 	module, err := os.ReadFile(file)
 	if err != nil {
-		return policy.Metadata{}, saidf("Error parsing policy metadata: cannot read metadata from path: %s: %w", file, system(err))
+		return "", policy.Metadata{}, saidf("Error parsing policy metadata: cannot read metadata from path: %s: %w", file, system(err))
 	}
 	metadata, annotated, err := policy.ReadMetadata(module)
 	switch {
 	case err != nil:
-		return policy.Metadata{}, saidf("Error parsing policy metadata: %w", err)
+		return "", policy.Metadata{}, saidf("Error parsing policy metadata: %w", err)
 	case !annotated:
-		return policy.Metadata{}, saidf("No Kubewarden metadata found inside of '%s'.\nPolicies can be annotated with the `kwctl annotate` command.", uri)
+		return "", policy.Metadata{}, saidf("No Kubewarden metadata found inside of '%s'.\nPolicies can be annotated with the `kwctl annotate` command.", uri)
 	}
-	return metadata, nil
+	return uri, metadata, nil
 }
 
 // printYAML prints the metadata document, its fields in the order of the section in the module.

@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"policy-server/policy"
 	"policy-server/runtime/wasm"
@@ -116,7 +121,7 @@ policyType: raw
 contextAwareResources: []
 `
 
-func TestInspect(t *testing.T) {
+func TestInspect_case73(t *testing.T) {
 	u := newUser(t)
 	for name, c := range map[string]struct{ guest, metadata, details, yaml string }{
 		"everything": {"accepts", fullMetadata, fullDetails, fullYAML},
@@ -170,6 +175,69 @@ func TestInspect_errors(t *testing.T) {
 	}
 }
 
+// TestInspect_case72_signatures shows what lies beside a policy in its registry: nothing, a signature, a bundle as well.
+func TestInspect_case72_signatures(t *testing.T) {
+	u := newUser(t)
+	host, stop := u.startsRegistry()
+	uri := "registry://" + host + "/pods:v1"
+	file := u.annotated("accepts", podMetadata)
+	u.pushed(file, uri)
+	u.must("pull", uri)
+	const none, cannot = "No sigstore signatures found\n", "Cannot determine if the policy has been signed. There was an error while attempting to fetch its signatures from the remote registry: "
+	text, document := u.must("inspect", uri).stdout, u.must("inspect", "-o", "yaml", uri).stdout
+	if r := u.must("inspect", "--show-signatures", uri); r.stdout != text+"\n"+none {
+		t.Errorf("got\n%s", r.stdout)
+	}
+	if r := u.must("inspect", "--show-signatures", "-o", "yaml", uri); r.stdout != document || r.stderr != none {
+		t.Errorf("stderr %q, stdout\n%s", r.stderr, r.stdout)
+	}
+	if r := u.must("inspect", "--show-signatures", file); r.stdout != text+"\n"+cannot+"invalid uri \n" {
+		t.Errorf("got\n%s", r.stdout)
+	}
+
+	key := u.writesKey("k.key")
+	u.must("sign", "--key", key, "--layout", "legacy", "-a", "env=prod", uri)
+	wantKeys := func(keys ...string) {
+		t.Helper()
+		var all, metadata map[string]any
+		if err := yaml.Unmarshal([]byte(u.must("inspect", "--show-signatures", "-o", "yaml", uri).stdout), &all); err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal([]byte(document), &metadata); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			metadata[key] = all[key]
+			if text := fmt.Sprint(all[key]); !strings.Contains(text, "schemaVersion:2") {
+				t.Errorf("%s is %s", key, text)
+			}
+		}
+		if !reflect.DeepEqual(all, metadata) {
+			t.Errorf("keys beside %q: %v", keys, all)
+		}
+	}
+	wantKeys("signatures")
+	u.must("sign", "--key", key, uri)
+	wantKeys("signatures", "bundles")
+	shown, ok := strings.CutPrefix(u.must("inspect", "--show-signatures", uri).stdout, text)
+	for _, want := range []string{
+		"\nSigstore signatures\n\nDigest: sha256:",
+		"\nMedia type: application/vnd.dev.cosign.simplesigning.v1+json\nSize: 2",
+		"\nAnnotations\ndev.cosignproject.cosign/signature ME",
+		"\nMedia type: application/vnd.dev.sigstore.bundle.v0.3+json\nSize: ",
+		"\ndev.sigstore.bundle.content dsse-envelope\n",
+	} {
+		if !ok || !strings.Contains(regexp.MustCompile(" +").ReplaceAllString(shown, " "), want) {
+			t.Errorf("want %q in\n%s", want, shown)
+		}
+	}
+
+	stop()
+	if r := u.must("inspect", "--show-signatures", uri); !strings.HasPrefix(r.stdout, text+"\n"+cannot) {
+		t.Errorf("got\n%s", r.stdout)
+	}
+}
+
 // TestNames covers how run, inspect and push find what they are asked for. Nothing is stored, so the message tells what
 // was looked for.
 func TestNames(t *testing.T) {
@@ -199,10 +267,7 @@ func TestNames_stored(t *testing.T) {
 	u := newUser(t)
 	host, stop := u.startsRegistry()
 	first, second := u.annotated("accepts", podMetadata), u.annotated("rejects", podMetadata)
-	firstSHA, err := fileSHA(first)
-	if err != nil {
-		t.Fatal(err)
-	}
+	firstSHA := sha256Of(t, first)
 	u.pushed(first, host+"/policies/first:v1")
 	u.pushed(second, host+"/policies/second")
 	u.must("pull", host+"/policies/first:v1")

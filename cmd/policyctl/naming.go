@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/url"
 	"os"
 	"path"
@@ -22,12 +23,12 @@ func (p places) resolve(text string) (string, error) {
 	if _, err := os.Stat(text); err == nil {
 		return fileURI(text)
 	}
-	found, err := storedBySHA(p.storeDir(), text)
+	stored, found, err := p.store().LookupSHA256(text)
 	switch {
 	case err != nil:
 		return "", err
-	case found != "":
-		return found, nil
+	case found:
+		return stored.URI, nil
 	case strings.Contains(text, "/"): // without one, a mistyped SHA-256 would become an image of Docker Hub
 		if _, err := registry.ParseReference(text); err == nil {
 			return normalise(registry.SchemeRegistry + "://" + text), nil
@@ -96,6 +97,35 @@ func (p places) find(text string) (uri, file string, err error) {
 	}
 	file, err = p.file(uri)
 	return uri, file, err
+}
+
+// findStored returns the stored policy of a URI. A file is none, whatever it holds.
+func (p places) findStored(uri string) (registry.StoredModule, error) {
+	module, found, err := p.store().Lookup(uri)
+	switch {
+	case err != nil:
+		return registry.StoredModule{}, err
+	case !found:
+		return registry.StoredModule{}, cannotFind(uri)
+	}
+	return module, nil
+}
+
+// resolveLeniently is resolve for commands that take any text for an image reference before they give up on it.
+func (p places) resolveLeniently(text string) (string, error) {
+	uri, err := p.resolve(text)
+	if err == nil {
+		return uri, nil
+	}
+	var ambiguous *registry.AmbiguousPrefixError
+	if errors.As(err, &ambiguous) {
+		return "", err // an image of that name is not what was meant
+	}
+	image := registry.SchemeRegistry + "://" + text
+	if _, err := registry.ParseReference(image); err != nil || withScheme.MatchString(text) {
+		return "", cannotFind(text)
+	}
+	return normalise(image), nil
 }
 
 // notFoundError reports a name that is no policy's.

@@ -28,16 +28,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := p.command()
 	command.SetArgs(spreadCapabilities(args[min(1, len(args)):]))
 	err := command.ExecuteContext(ctx)
-	if errors.Is(err, errNoCommand) {
+	var none *noCommandError
+	if errors.As(err, &none) {
 		command.SetOut(stderr)
-		_ = command.Help() // there is nobody to tell that stderr is closed
+		_ = none.command.Help() // there is nobody to tell that stderr is closed
 		return 2
 	}
 	return usage.Exit(err, stderr)
 }
-
-// errNoCommand is why the program explains itself instead of doing something.
-var errNoCommand = errors.New("no command given")
 
 // program is what every command shares: its streams and the flags that go before or behind any command.
 type program struct {
@@ -67,26 +65,18 @@ func (p *program) version() string {
 }
 
 func (p *program) command() *cobra.Command {
-	command := &cobra.Command{
-		Use:   p.name + " [OPTIONS] <COMMAND>",
-		Short: "Annotate, push, pull, verify, inspect and run policies",
-		Long: `Annotate, push, pull, verify, inspect and run admission policies: WebAssembly modules for the policy server.
+	command := group(p.name+" [OPTIONS] <COMMAND>",
+		"Annotate, push, pull, sign, verify, inspect and run policies",
+		`Annotate, push, pull, sign, verify, inspect and run admission policies: WebAssembly modules for the policy server.
 
 Results go to stdout, logs to stderr. The exit code is 0 on success, also when a policy rejects the request it was run
 with; 1 when something failed; 2 when the command line is wrong.`,
-		DisableFlagsInUseLine: true,
-		Version:               p.version(),
-		SilenceUsage:          true,
-		SilenceErrors:         true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage.Errorf("unrecognized subcommand '%s'", args[0])
-			}
-			return nil
-		},
-		RunE:              func(*cobra.Command, []string) error { return errNoCommand },
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-	}
+		p.annotateCommand(), p.completionsCommand(), p.digestCommand(), p.generateKeyPairCommand(), p.inspectCommand(), p.loadCommand(),
+		p.policiesCommand(), p.pullCommand(), p.pushCommand(), p.rmCommand(), p.runCommand(), p.saveCommand(), p.scaffoldCommand(),
+		p.signCommand(), p.verifyCommand())
+	command.Version = p.version()
+	command.SilenceUsage, command.SilenceErrors = true, true
+	command.CompletionOptions = cobra.CompletionOptions{DisableDefaultCmd: true}
 	command.SetOut(p.stdout)
 	command.SetErr(p.stderr)
 	command.SetVersionTemplate(p.name + " {{.Version}}\n")
@@ -95,7 +85,6 @@ with; 1 when something failed; 2 when the command line is wrong.`,
 	command.Flags().BoolP("version", "V", false, "print the version")
 	p.verbose.add(command.PersistentFlags(), "verbose", "v", "log details as well")
 	p.noColor.add(command.PersistentFlags(), "no-color", "", "accepted and without effect: nothing is coloured")
-	command.AddCommand(p.annotateCommand(), p.inspectCommand(), p.pullCommand(), p.pushCommand(), p.runCommand(), p.verifyCommand())
 	return command
 }
 

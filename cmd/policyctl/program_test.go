@@ -14,7 +14,8 @@ func TestUsageErrors(t *testing.T) {
 		args string
 		want string
 	}{
-		"unknown command":             {"rum", "unrecognized subcommand 'rum'"},
+		"unknown command":             {"rum", "unrecognized subcommand 'rum'\n  [possible values: annotate, "},
+		"unknown command with flags":  {"rum -r request.json", "unrecognized subcommand 'rum'"},
 		"unknown flag":                {"run --fast", "unexpected argument '--fast' found"},
 		"unknown short flag":          {"run -x", "unexpected argument '-x' found"},
 		"flag without value":          {"run -r", "a value is required for '-r' but none was supplied"},
@@ -36,7 +37,18 @@ func TestUsageErrors(t *testing.T) {
 		"annotation without key":      {"verify -a =prod r/p", "invalid value '=prod'"},
 		"unsafe and verification":     {"pull --allow-unsigned-unsafe -k key.pub r/p", "'--allow-unsigned-unsafe' cannot be used with other verification flags"},
 		"unsafe and a config":         {"pull --allow-unsigned-unsafe --verification-config-path c.yml r/p", "'--allow-unsigned-unsafe' cannot be used with other verification flags"},
-		"signatures of inspect":       {"inspect --show-signatures p.wasm", "'--show-signatures' is not supported yet"},
+		"save without anything":       {"save", "not provided:\n  --output <FILE>\n  <POLICY>"},
+		"save without policies":       {"save -o a.tar.gz", "not provided:\n  <POLICY>\n\n"},
+		"load without archive":        {"load", "not provided:\n  --input <FILE>\n\n"},
+		"load of a name":              {"load a.tar.gz --input a.tar.gz", "unexpected argument 'a.tar.gz' found"},
+		"digest without anything":     {"digest", "not provided:\n  <URI>\n\n"},
+		"rm without anything":         {"rm", "not provided:\n  <POLICY>\n\n"},
+		"rm of two":                   {"rm a b", "unexpected argument 'b' found"},
+		"policies of something":       {"policies a", "unexpected argument 'a' found"},
+		"unknown scaffold":            {"scaffold vap -p vap.yml", "unrecognized subcommand 'vap'\n  [possible values: verification-config]"},
+		"unknown scaffold, no flags":  {"scaffold manifest", "unrecognized subcommand 'manifest'\n  [possible values: verification-config]"},
+		"completions without shell":   {"completions", "not provided:\n  --shell <SHELL>\n\n"},
+		"unknown shell":               {"completions -s elvish", "[possible values: bash, fish, powershell, zsh]"},
 		"trust config":                {"verify --sigstore-trust-config t.json r/p", "'--sigstore-trust-config' is not supported yet"},
 		"recording":                   {"run -r r.json --record-host-capabilities-interactions s.yml p.wasm", "'--record-host-capabilities-interactions' is not supported yet"},
 		"replaying":                   {"run -r r.json --replay-host-capabilities-interactions s.yml p.wasm", "'--replay-host-capabilities-interactions' is not supported yet"},
@@ -49,15 +61,18 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestNoCommand(t *testing.T) {
-	r := newUser(t).does()
-	if r.code != 2 || r.stdout != "" || !strings.Contains(r.stderr, "Available Commands:") {
-		t.Errorf("exit code %d, stdout %q, stderr\n%s", r.code, r.stdout, r.stderr)
+	u := newUser(t)
+	for want, args := range map[string][]string{"kwctl [OPTIONS] <COMMAND>": nil, "kwctl scaffold [OPTIONS] <COMMAND>": {"scaffold"}} {
+		r := u.does(args...)
+		if r.code != 2 || r.stdout != "" || !strings.Contains(r.stderr, want) || !strings.Contains(r.stderr, "Available Commands:") {
+			t.Errorf("%q: exit code %d, stdout %q, stderr\n%s", args, r.code, r.stdout, r.stderr)
+		}
 	}
 }
 
 func TestHelp(t *testing.T) {
 	u := newUser(t)
-	for _, args := range []string{"--help", "-h", "help", "help run", "run --help", "pull -h", "-v push --help", "verify --no-color --help", "inspect --help", "annotate --help"} {
+	for _, args := range []string{"--help", "-h", "help", "help run", "run --help", "pull -h", "-v push --help", "verify --no-color --help", "inspect --help", "annotate --help", "digest -h", "save -h", "load -h", "rm -h", "policies -h", "sign -h", "generate-key-pair -h", "scaffold -h", "scaffold verification-config -h", "completions -h"} {
 		r := u.does(strings.Fields(args)...)
 		if r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, "Usage:\n  kwctl") {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", args, r.code, r.stdout, r.stderr)

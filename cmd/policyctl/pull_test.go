@@ -71,9 +71,8 @@ func TestPull_output(t *testing.T) {
 			}
 		})
 	}
-	stored := 0
-	if err := eachFile(u.places.storeDir(), func(string) error { stored++; return nil }); err != nil || stored > 0 {
-		t.Errorf("%d files were stored, %v", stored, err)
+	if stored, err := u.places.store().List(); err != nil || len(stored) > 0 {
+		t.Errorf("%v was stored, %v", stored, err)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-func TestPush(t *testing.T) {
+// TestPush_case16 is in package registry: how annotations become the manifest's.
+func TestPush_case14_case18(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
 	file := filepath.Join(u.dir, "out.wasm")
@@ -61,7 +62,7 @@ func manifestAnnotations(t *testing.T, url string) map[string]string {
 }
 
 // TestPush_stored pushes what was pulled.
-func TestPush_stored(t *testing.T) {
+func TestPush_case14_stored(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
 	u.pushed(u.annotated("accepts", podMetadata), host+"/one:v1")
@@ -71,7 +72,18 @@ func TestPush_stored(t *testing.T) {
 	}
 }
 
-func TestPush_unannotated(t *testing.T) {
+func TestPush_case15_pulledBack(t *testing.T) {
+	u := newUser(t)
+	host, _ := u.startsRegistry()
+	sources := u.writes("sources.yml", "insecure_sources: ['"+host+"']\n")
+	u.writes(u.places.sources(), "")
+	uri := "registry://" + host + "/acme/pods:v1"
+	u.must("push", "--sources-path", sources, u.annotated("accepts", podMetadata), uri)
+	u.must("pull", "--sources-path", sources, uri)
+	u.lists(uri)
+}
+
+func TestPush_case17_case19_unannotated(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
 	accepts, rego := guest(t, "accepts"), u.writes("rego.wasm", regoModule())

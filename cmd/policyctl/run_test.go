@@ -83,10 +83,7 @@ func TestRun_names(t *testing.T) {
 	file := u.annotated("accepts", podMetadata)
 	u.pushed(file, host+"/pods:v1")
 	request := u.writes("request.json", podRequest)
-	sha, err := fileSHA(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sha := sha256Of(t, file)
 	t.Chdir(u.dir)
 	for _, name := range []string{filepath.Base(file), "./" + filepath.Base(file), "file://" + file, "registry://" + host + "/pods:v1"} {
 		if r := u.must("run", "-r", request, name); r.stdout != podAllowed {

@@ -93,7 +93,7 @@ func (f *verificationFlags) constraints() (verify.Config, error) {
 		return verify.Config{}, saidf("Intending to verify OIDC issuer, but no email or issuer were provided. You must pass the email and OIDC issuer to be validated together ")
 	}
 	var all []verify.Constraint
-	annotations := f.annotationMap()
+	annotations := annotationMap(f.annotations.texts)
 	if f.issuer.Given {
 		all = append(all, verify.GenericIssuer{Issuer: f.issuer.Text, Subject: verify.SubjectEqual(f.email.Text), Annotations: annotations})
 	}
@@ -113,12 +113,13 @@ func (f *verificationFlags) constraints() (verify.Config, error) {
 	return verify.Config{AllOf: all}, nil
 }
 
-func (f *verificationFlags) annotationMap() map[string]string {
-	if len(f.annotations.texts) == 0 {
+// annotationMap reads KEY=VALUE texts that were checked; the last one wins for a key.
+func annotationMap(texts []string) map[string]string {
+	if len(texts) == 0 {
 		return nil
 	}
 	annotations := map[string]string{}
-	for _, text := range f.annotations.texts {
+	for _, text := range texts {
 		key, content, _ := strings.Cut(text, "=")
 		annotations[key] = content
 	}

@@ -14,7 +14,7 @@ byLgh2IjpNQN0Uio/9pZOTP/CsJmXoUNshfpTUHd3OxgHgz/6adtf2nBwQ==
 `
 
 // TestVerification runs every way of asking for signatures through every command that verifies, on a policy signed twice.
-func TestVerification(t *testing.T) {
+func TestVerification_case83_case84(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
 	uri := host + "/signed:v1"
@@ -23,6 +23,7 @@ func TestVerification(t *testing.T) {
 	two := u.signs(digest, "2.pub", map[string]string{"env": "prod"})
 	three := u.writes("3.pub", testKey)
 	config := u.writes("verification.yml", "apiVersion: v1\nanyOf:\n  signatures:\n  - {kind: pubKey, key: "+quoted(testKey)+"}\n  - {kind: pubKey, key: "+quoted(string(read(t, two)))+"}\n")
+	others := u.writes("others.yml", "apiVersion: v1\nallOf:\n- {kind: pubKey, key: "+quoted(testKey)+"}\n- {kind: pubKey, key: "+quoted(testKey)+", annotations: {env: prod}}\n")
 	const keyless = "keyless constraints are not supported yet"
 	for name, c := range map[string]struct {
 		flags   []string
@@ -34,6 +35,7 @@ func TestVerification(t *testing.T) {
 		"the last annotation wins":  {[]string{"-k", one, "-a", "env=test", "-a", "env=prod"}, ""},
 		"by digest":                 {[]string{"-k", two, "-a", "env=prod"}, ""},
 		"config":                    {[]string{"--verification-config-path", config}, ""},
+		"config of others":          {[]string{"--verification-config-path", others}, "Image verification failed: missing signatures"},
 		"annotations missing":       {[]string{"-k", two, "-a", "env=prod", "-a", "stable=true"}, "Image verification failed: missing signatures"},
 		"one key of two":            {[]string{"-k", one, "-k", three, "-a", "env=prod"}, "Image verification failed: missing signatures"},
 		"missing key":               {[]string{"-k", "none.pub", "-a", "env=prod"}, "Error: could not read file none.pub: No such file or directory"},
