@@ -111,10 +111,7 @@ func TestSign_witnesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := sign.ParseKey(privateKeys(t)["P-256"], noPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	verifier, err := signature.LoadDefaultVerifier(key.GetPublicKey())
 	if err != nil {
 		t.Fatal(err)
@@ -165,10 +162,7 @@ func TestSign_witnesses(t *testing.T) {
 func TestSign_failures(t *testing.T) {
 	services, mixed := started(t), started(t)
 	mixed.CertifyAnotherKey = true
-	key, err := sign.ParseKey(privateKeys(t)["P-256"], noPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	token := sigstorehttp.Token("alice@example.com")
 	for name, c := range map[string]struct {
 		cfg    sign.Config
@@ -199,10 +193,7 @@ func TestSign_failures(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	key, err := sign.ParseKey(privateKeys(t)["P-256"], noPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	for want, cfg := range map[string]sign.Config{
 		"nobody signs": {FulcioURL: "https://fulcio.test"},
 		"not both":     {Key: key, IdentityToken: "a.b.c"},
