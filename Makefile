@@ -34,11 +34,18 @@ test: ## run every test, with the race detector wherever there is concurrency
 	go tool gotestsum --format pkgname-and-test-fails --raw-command -- \
 		sh -c 'go test -json -race $$(go list $(MODULES) | grep -vx $(PURE)); race=$$?; go test -json $(PURE) && exit $$race'
 
+.PHONY: test-cosign
+test-cosign: ## test against cosign itself, which takes minutes to build
+	@mkdir -p build/tools
+	GOBIN=$(CURDIR)/build/tools go install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
+	go test -tags cosign -run '^TestCosign' -v ./internal/e2e
+
 .PHONY: check
 check: ## what CI runs: formatting, vet, lint, tidy modules, rebuilt guests, and all tests
 	@unformatted=$$(gofmt -l admission cmd hostcalls internal policies-examples policy registry runtime sdk server benches); \
 		test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
 	go vet $(MODULES)
+	go vet -tags cosign ./internal/e2e
 	$(GUEST_ENV) go vet ./sdk/... ./policies-examples/...
 	go tool staticcheck $(MODULES)
 	GOWORK=off go mod tidy -diff
