@@ -88,7 +88,7 @@ func TestSign_policyServer(t *testing.T) {
 				t.Errorf("%d signatures, want both", len(layers))
 			}
 			verifier, err := verify.New(verify.Config{AllOf: []verify.Constraint{verify.PubKey{Key: parsed, Annotations: map[string]string{"env": "prod"}}}},
-				func(ctx context.Context) []remote.Option { return []remote.Option{remote.WithContext(ctx)} })
+				verify.Options{Remote: func(ctx context.Context) []remote.Option { return []remote.Option{remote.WithContext(ctx)} }})
 			if err != nil {
 				t.Fatal(err)
 			}

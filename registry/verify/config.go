@@ -22,6 +22,10 @@ type Config struct {
 type AnyOf struct {
 	MinimumMatches int // 1 to len(Signatures); a file that leaves it out means 1
 	Signatures     []Constraint
+	// DistinctSigners makes MinimumMatches count the signers whose signatures meet some constraint, each once, and not
+	// the constraints that are met: two constraints may be met by one signer, and one constraint by several. Signers are
+	// the same who have the same key, or the same issuer and subject. Beyond Kubewarden.
+	DistinctSigners bool
 }
 
 // Texts that scripts written for Kubewarden look for.
@@ -111,7 +115,7 @@ func readAnyOf(top object) *AnyOf {
 	if !ok {
 		return nil
 	}
-	o, ok := readObject(top.at("anyOf"), node, top.found, "minimumMatches", "signatures")
+	o, ok := readObject(top.at("anyOf"), node, top.found, "minimumMatches", "distinctSigners", "signatures")
 	if !ok {
 		return nil
 	}
@@ -119,12 +123,12 @@ func readAnyOf(top object) *AnyOf {
 		o.found.add(o.at("signatures"), "missing")
 		return nil
 	}
-	minimum := o.integer("minimumMatches", 1)
+	minimum, distinct := o.integer("minimumMatches", 1), o.boolean("distinctSigners", false)
 	signatures := readConstraints(o, "signatures")
 	if signatures == nil {
 		return nil
 	}
-	return &AnyOf{MinimumMatches: minimum, Signatures: signatures}
+	return &AnyOf{MinimumMatches: minimum, Signatures: signatures, DistinctSigners: distinct}
 }
 
 // check reports what makes cfg meaningless whoever wrote it: a file, or code that built the value. A list that
@@ -145,15 +149,30 @@ func (cfg Config) check(found *faults) {
 
 func (a *AnyOf) check(found *faults) {
 	const path = "anyOf.minimumMatches"
-	switch n := len(a.Signatures); {
-	case n == 0:
+	most, what := len(a.Signatures), "the number of signatures listed"
+	if a.DistinctSigners {
+		most, what = maxSignatures, "the number of signatures looked at"
+	}
+	switch {
+	case len(a.Signatures) == 0:
 		found.add("anyOf.signatures", "empty; list at least one signature, or leave anyOf out")
 	case a.MinimumMatches < 1:
-		found.add(path, "%d: every module would be accepted; want 1 to %d", a.MinimumMatches, n)
-	case a.MinimumMatches > n:
-		found.add(path, "%d: no module could ever be accepted; want 1 to %d, the number of signatures listed",
-			a.MinimumMatches, n)
+		found.add(path, "%d: every module would be accepted; want 1 to %d", a.MinimumMatches, most)
+	case a.MinimumMatches > most:
+		found.add(path, "%d: no module could ever be accepted; want 1 to %d, %s", a.MinimumMatches, most, what)
 	}
+}
+
+// NeedsTrustRoot reports whether a constraint cannot be evaluated without a trust root.
+func (cfg Config) NeedsTrustRoot() bool { return cfg.need() == needRoot }
+
+func (cfg Config) need() need {
+	for _, c := range cfg.constraints() {
+		if c != nil && c.need() == needRoot {
+			return needRoot
+		}
+	}
+	return needNot
 }
 
 // constraints yields every constraint with its path in the file, allOf before anyOf.

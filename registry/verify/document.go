@@ -158,6 +158,20 @@ func (o object) integer(key string, fallback int) int {
 	return number
 }
 
+// boolean returns the true or false under key; fallback when it is absent or something else, which is then reported.
+func (o object) boolean(key string, fallback bool) bool {
+	node, ok := o.fields[key]
+	if !ok {
+		return fallback
+	}
+	var value bool
+	if node.ShortTag() != "!!bool" || node.Decode(&value) != nil {
+		o.found.add(o.at(key), "want true or false, got %s", describe(node))
+		return fallback
+	}
+	return value
+}
+
 // resolve follows an alias to what it stands for. Nesting is bounded by the schema, not by the file, so that an alias
 // to one of its own parents ends as a value of the wrong kind.
 func resolve(node *yaml.Node) *yaml.Node {

@@ -215,7 +215,7 @@ func anyOf(minimum int, constraints ...verify.Constraint) verify.Config {
 
 func newVerifier(t testing.TB, r *registryServer, cfg verify.Config) *verify.Verifier {
 	t.Helper()
-	v, err := verify.New(cfg, r.options)
+	v, err := verify.New(cfg, verify.Options{Remote: r.options})
 	if err != nil {
 		t.Fatal(err)
 	}

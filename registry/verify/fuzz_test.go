@@ -102,7 +102,7 @@ func FuzzVerifyPayload(f *testing.F) {
 		signature := signed(t, alice, payload)
 		served := cannedRegistry{manifest: signatureManifest(t, signature), blob: payload}
 		for _, asked := range []annotations{nil, wanted} {
-			v, err := verify.New(allOf(key(t, alice, asked)), served.options)
+			v, err := verify.New(allOf(key(t, alice, asked)), verify.Options{Remote: served.options})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func FuzzSignatureManifest(f *testing.F) {
 
 	cfg := allOf(key(f, alice, nil))
 	f.Fuzz(func(t *testing.T, manifest, payload []byte) {
-		v, err := verify.New(cfg, cannedRegistry{manifest, payload}.options)
+		v, err := verify.New(cfg, verify.Options{Remote: cannedRegistry{manifest, payload}.options})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,8 @@ const pemLabel = "PUBLIC KEY"
 // PublicKey is a key that signatures are checked with. The zero value checks nothing and is refused in a Config. It is
 // immutable and may be shared by goroutines.
 type PublicKey struct {
-	pem         string               // as it was written; reports print it
+	pem         string // as it was written; reports print it
+	public      crypto.PublicKey
 	fingerprint string               // see Fingerprint
 	verifiers   []signature.Verifier // one for each hash the key may have been used with; any may accept
 }
@@ -45,11 +46,22 @@ func ParsePublicKey(text []byte) (PublicKey, error) {
 	case err != nil:
 		return PublicKey{}, fmt.Errorf("not a public key: %w", err)
 	}
+	key, err := newPublicKey(pub)
+	key.pem = string(text)
+	return key, err
+}
+
+// newPublicKey is ParsePublicKey for a key that was read already.
+func newPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 	hashes, err := hashesFor(pub)
 	if err != nil {
 		return PublicKey{}, err
 	}
-	key := PublicKey{pem: string(text), fingerprint: fingerprint(block.Bytes)}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	key := PublicKey{public: pub, fingerprint: fingerprint(der)}
 	for _, hash := range hashes {
 		verifier, err := signature.LoadVerifier(pub, hash)
 		if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/sigstore/cosign/v2/pkg/oci"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 	"golang.org/x/sync/errgroup"
@@ -28,14 +27,6 @@ const (
 	maxPayloadBytes  = 1 << 20
 	fetchesAtOnce    = 8
 )
-
-// candidate is a signature as found in the registry, not checked against anything but its digest.
-type candidate struct {
-	position  int           // of its layer in the signature manifest
-	payload   v1.Hash       // of the signed bytes
-	signature oci.Signature // nil when unusable
-	unusable  error         // why it can count for no constraint
-}
 
 // legacySignatures returns the layers of the image that cosign puts beside d under the tag "sha256-<hex>.sig"; none
 // when the registry has no such tag. A layer that cannot be a signature is unusable, and the others still count. Any
@@ -65,8 +56,8 @@ func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest)
 	return found, fetches.Wait()
 }
 
-func signatureManifest(ctx context.Context, puller *remote.Puller, tag name.Tag) (*v1.Manifest, error) {
-	got, err := puller.Get(ctx, tag)
+func signatureManifest(ctx context.Context, puller *remote.Puller, ref name.Reference) (*v1.Manifest, error) {
+	got, err := puller.Get(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -87,14 +78,12 @@ func signatureManifest(ctx context.Context, puller *remote.Puller, tag name.Tag)
 	return manifest, nil
 }
 
-// fetchCandidate reads one layer of the signature manifest. The bundle and certificate it may carry are left out: for
-// a signature by a listed key they prove nothing without a trust root, and cosign would refuse such a signature when
-// its certificate has expired.
+// fetchCandidate reads one layer of the signature manifest.
 func fetchCandidate(
 	ctx context.Context, puller *remote.Puller, repo name.Repository, layer v1.Descriptor,
 ) (candidate, error) {
-	c := candidate{payload: layer.Digest}
-	encoded, signed := layer.Annotations[static.SignatureAnnotationKey]
+	c := candidate{layout: LayoutLegacy, layer: layer.Digest}
+	_, signed := layer.Annotations[static.SignatureAnnotationKey]
 	switch {
 	case layer.MediaType != cosigntypes.SimpleSigningMediaType:
 		c.unusable = fmt.Errorf("layer of media type %.100q; want %q", layer.MediaType, cosigntypes.SimpleSigningMediaType)
@@ -106,7 +95,7 @@ func fetchCandidate(
 		c.unusable = fmt.Errorf("payload of %d bytes, more than the limit of %d", layer.Size, maxPayloadBytes)
 		return c, nil
 	}
-	payload, err := fetchPayload(ctx, puller, repo.Digest(layer.Digest.String()))
+	payload, err := fetchBlob(ctx, puller, repo.Digest(layer.Digest.String()), maxPayloadBytes)
 	switch {
 	case isNotFound(err, "/blobs/"+layer.Digest.String()), errors.Is(err, errTooLarge):
 		c.unusable = fmt.Errorf("payload: %w", err)
@@ -114,15 +103,19 @@ func fetchCandidate(
 	case err != nil:
 		return c, fmt.Errorf("payload %s: %w", layer.Digest, err)
 	}
-	c.signature, err = static.NewSignature(payload, encoded)
-	return c, err
+	if evidence, err := newLayer(payload, layer.Annotations); err != nil {
+		c.unusable = err
+	} else {
+		c.evidence = evidence
+	}
+	return c, nil
 }
 
-var errTooLarge = fmt.Errorf("more than the limit of %d bytes", maxPayloadBytes)
+var errTooLarge = errors.New("more than the limit")
 
-// fetchPayload reads a blob whole; the library compares it with its digest. It asks for the blob by digest and not as
+// fetchBlob reads a blob whole, of at most limit bytes; the library compares it with its digest. It asks for the blob by digest and not as
 // a layer of the image, because a layer may name other places to fetch it from.
-func fetchPayload(ctx context.Context, puller *remote.Puller, blob name.Digest) ([]byte, error) {
+func fetchBlob(ctx context.Context, puller *remote.Puller, blob name.Digest, limit int64) ([]byte, error) {
 	layer, err := puller.Layer(ctx, blob)
 	if err != nil {
 		return nil, err
@@ -132,11 +125,11 @@ func fetchPayload(ctx context.Context, puller *remote.Puller, blob name.Digest) 
 		return nil, err
 	}
 	defer body.Close()
-	payload, err := io.ReadAll(io.LimitReader(body, maxPayloadBytes+1))
-	if len(payload) > maxPayloadBytes {
-		return nil, errTooLarge
+	content, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%w of %d bytes", errTooLarge, limit)
 	}
-	return payload, err
+	return content, err
 }
 
 // isNotFound reports whether the registry said that it does not have what was asked for at a path ending in suffix:

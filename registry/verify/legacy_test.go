@@ -286,9 +286,9 @@ func TestVerifyReachesOnlyTheRegistry(t *testing.T) {
 	http.DefaultTransport = others
 	defer func() { http.DefaultTransport = original }()
 
-	v, err := verify.New(allOf(key(t, alice, nil)), func(ctx context.Context) []remote.Option {
+	v, err := verify.New(allOf(key(t, alice, nil)), verify.Options{Remote: func(ctx context.Context) []remote.Option {
 		return append(r.options(ctx), remote.WithTransport(lookups))
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,11 +301,12 @@ func TestVerifyReachesOnlyTheRegistry(t *testing.T) {
 	if len(others.requests) > 0 {
 		t.Errorf("requests past the given transport: %q", others.requests)
 	}
-	want := []string{
-		"/v2/policy/manifests/" + signatureTag(d).TagStr(),
-		"/v2/policy/blobs/" + hashOf(t, payloadFor(t, d, nil)).String(),
-		"/v2/policy/manifests/" + signatureTag(unsigned).TagStr(),
+	var want []string
+	for _, digest := range []name.Digest{d, unsigned} {
+		want = append(want, "/v2/policy/manifests/"+signatureTag(digest).TagStr(), "/v2/policy/referrers/"+digest.DigestStr(),
+			"/v2/policy/manifests/"+strings.TrimSuffix(signatureTag(digest).TagStr(), ".sig"))
 	}
+	want = append(want, "/v2/policy/blobs/"+hashOf(t, payloadFor(t, d, nil)).String())
 	var got []string
 	for _, request := range lookups.requests {
 		path, ok := strings.CutPrefix(request, "http://"+r.host)
@@ -317,6 +318,8 @@ func TestVerifyReachesOnlyTheRegistry(t *testing.T) {
 			t.Errorf("request past the registry: %s", request)
 		}
 	}
+	slices.Sort(got) // both places are asked at once
+	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("requests:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

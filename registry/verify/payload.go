@@ -7,13 +7,11 @@ import (
 	"maps"
 	"slices"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sigstore/cosign/v2/pkg/oci"
 	simplesigning "github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// claims is what a simple-signing payload says, as far as anything is decided by it. Its docker-reference and type are
-// not among it, here as in Kubewarden and cosign: signatures move along when images are mirrored.
+// claims is what was signed, as far as anything is decided by it. The docker-reference and type of a simple-signing
+// payload are not among it, here as in Kubewarden and cosign: signatures move along when images are mirrored.
 //
 //	{"critical":{"identity":{"docker-reference":"ghcr.io/alice/policy"},
 //	             "image":{"docker-manifest-digest":"sha256:eb47…"},
@@ -21,23 +19,7 @@ import (
 //	 "optional":{"env":"prod"}}
 type claims struct {
 	digest      string
-	annotations map[string]string // of "optional", those that are text, numbers or booleans
-}
-
-// verifyClaims reads the payload of sig, whose signature was verified, and checks that it is about digest.
-func verifyClaims(sig oci.Signature, digest v1.Hash) (claims, error) {
-	payload, err := sig.Payload()
-	if err != nil {
-		return claims{}, err
-	}
-	said, err := parseClaims(payload)
-	if err != nil {
-		return claims{}, err
-	}
-	if said.digest != digest.String() {
-		return claims{}, fmt.Errorf("payload is for another digest: %.100q", said.digest)
-	}
-	return said, nil
+	annotations map[string]string // those that are text, numbers or booleans; of a payload, in "optional"
 }
 
 func parseClaims(payload []byte) (claims, error) {
@@ -48,13 +30,20 @@ func parseClaims(payload []byte) (claims, error) {
 	if err := json.Unmarshal(payload, &document); err != nil {
 		return claims{}, fmt.Errorf("payload is not simple signing JSON: %w", err)
 	}
-	said := claims{digest: document.Critical.Image.DockerManifestDigest, annotations: map[string]string{}}
-	for key, value := range document.Optional {
+	return claims{
+		digest: document.Critical.Image.DockerManifestDigest, annotations: scalarTexts(document.Optional),
+	}, nil
+}
+
+// scalarTexts returns the annotations that can be compared, as the texts they are compared as.
+func scalarTexts(document map[string]json.RawMessage) map[string]string {
+	texts := map[string]string{}
+	for key, value := range document {
 		if text, ok := scalarText(value); ok {
-			said.annotations[key] = text
+			texts[key] = text
 		}
 	}
-	return said, nil
+	return texts
 }
 
 // scalarText returns what an annotation is compared as: a string as it is, a number or boolean as it was written.
@@ -76,9 +65,9 @@ func (c claims) hold(wanted map[string]string) error {
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
 		switch got, ok := c.annotations[key]; {
 		case !ok:
-			missing = append(missing, fmt.Errorf("Annotation not satisfied: %q: want %q, got none", key, wanted[key]))
+			missing = append(missing, fmt.Errorf("%w: %q: want %q, got none", ErrAnnotation, key, wanted[key]))
 		case got != wanted[key]:
-			missing = append(missing, fmt.Errorf("Annotation not satisfied: %q: want %q, got %.100q", key, wanted[key], got))
+			missing = append(missing, fmt.Errorf("%w: %q: want %q, got %.100q", ErrAnnotation, key, wanted[key], got))
 		}
 	}
 	return errors.Join(missing...)

@@ -5,42 +5,79 @@ import (
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sigstore/cosign/v2/pkg/cosign"
-	"github.com/sigstore/cosign/v2/pkg/oci"
 )
 
-// match checks that s was made with the key, over a payload that names digest and holds the annotations. The payload
-// is only read once the signature over it holds.
-func (c PubKey) match(ctx context.Context, s candidate, digest v1.Hash) (Signature, error) {
-	var signed claims
-	var claimErr error
-	options := cosign.CheckOpts{
-		// Left nil, cosign would accept a signature made for another digest.
-		ClaimVerifier: func(sig oci.Signature, digest v1.Hash, _ map[string]any) error {
-			signed, claimErr = verifyClaims(sig, digest)
-			return claimErr
-		},
-		IgnoreTlog: true,
-		IgnoreSCT:  true,
-		Offline:    true,
-	}
-	var err error
-	for _, verifier := range c.Key.verifiers {
-		options.SigVerifier = verifier
-		if _, err = cosign.VerifyImageSignature(ctx, s.signature, digest, &options); err == nil || claimErr != nil {
-			break
+// PubKey asks for a signature made with a key. Neither a transparency log, nor a certificate, nor a time is asked for.
+// A log entry that is there must hold when a trust root is at hand.
+type PubKey struct {
+	Owner       string // documentation only, never checked
+	Key         PublicKey
+	Annotations map[string]string // the signed payload must hold each of them; more are fine
+}
+
+func readPubKey(o object) Constraint {
+	c := PubKey{Owner: o.optionalText("owner"), Annotations: o.textMap("annotations")}
+	if text := o.text("key"); text != "" {
+		key, err := ParsePublicKey([]byte(text))
+		if err != nil {
+			o.found.add(o.at("key"), "%v", err)
 		}
+		c.Key = key
 	}
-	switch {
-	case claimErr != nil:
-		return Signature{}, claimErr
-	case err != nil:
-		return Signature{}, fmt.Errorf("invalid signature for key %s: %w", c.Key.Fingerprint(), err)
+	return c
+}
+
+func (c PubKey) check(path string, found *faults) {
+	if c.Key.isZero() {
+		found.add(path+".key", "empty")
 	}
-	if err := signed.hold(c.Annotations); err != nil {
+	checkAnnotations(path, c.Annotations, found)
+}
+
+func (c PubKey) need() need { return needNot }
+
+// String returns the constraint as YAML.
+func (c PubKey) String() string {
+	return printYAML(mapping(
+		scalarNode("kind"), scalarNode(kindPubKey),
+		scalarNode("owner"), optionalNode(c.Owner),
+		scalarNode("key"), scalarNode(c.Key.pem),
+		scalarNode("annotations"), annotationsNode(c.Annotations),
+	))
+}
+
+func (c PubKey) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
+	signed, said, err := in.matchKey(ctx, c.Key, s)
+	if err != nil {
 		return Signature{}, err
 	}
-	return Signature{
-		Position: s.position, Payload: s.payload, Key: c.Key.Fingerprint(), Annotations: signed.annotations,
-	}, nil
+	return signed, said.hold(c.Annotations)
+}
+
+// matchKey checks that s was made with the key, over a payload that names the digest. The payload is only read once the
+// signature over it holds.
+func (in inspection) matchKey(ctx context.Context, key PublicKey, s *candidate) (Signature, claims, error) {
+	if err := key.checks(ctx, s.evidence, in.digest); err != nil {
+		return Signature{}, claims{}, fmt.Errorf("%w for key %s: %w", ErrInvalidSignature, key.Fingerprint(), err)
+	}
+	said, err := s.evidence.claims(in.digest)
+	if err != nil {
+		return Signature{}, claims{}, err
+	}
+	signed := Signature{Key: key.Fingerprint(), Annotations: said.annotations}
+	if in.trust == nil {
+		return signed, said, nil
+	}
+	signed.Log, err = in.trust.loggedBy(s.evidence, key)
+	return signed, said, err
+}
+
+// checks reports whether e was made with the key, with any of the hashes it may be used with.
+func (k PublicKey) checks(ctx context.Context, e evidence, digest v1.Hash) (err error) {
+	for _, v := range k.verifiers {
+		if err = e.signedBy(ctx, v, digest); err == nil {
+			return nil
+		}
+	}
+	return err
 }

@@ -9,21 +9,28 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Subject is what a certificate's subject, an e-mail address or a URI, must be: equal to a text, or below a URL. The
-// zero value matches nothing and is refused in a Config.
+// Subject is what a certificate's subject, an e-mail address or a URI, must be: equal to a text, below a URL, or, beyond
+// Kubewarden, like a regular expression. The zero value matches nothing and is refused in a Config.
 type Subject struct {
-	demand string // demandEqual or demandURLPrefix
+	demand string // one of those below
 	value  string
+	regex  Regex // of demandRegex
 }
 
 // What a Subject may ask for, as written in the file.
 const (
 	demandEqual     = "equal"
 	demandURLPrefix = "urlPrefix"
+	demandRegex     = "regex"
 )
 
 // SubjectEqual asks for exactly this subject.
-func SubjectEqual(text string) Subject { return Subject{demandEqual, text} }
+func SubjectEqual(text string) Subject { return Subject{demand: demandEqual, value: text} }
+
+// SubjectRegex asks for a subject that matches the expression as a whole.
+func SubjectRegex(expression Regex) Subject {
+	return Subject{demand: demandRegex, value: expression.String(), regex: expression}
+}
 
 // SubjectURLPrefix asks for a subject below an absolute URL, which is normalised: lower-case scheme and host, no
 // default port, a slash at the end. So https://github.com/alice covers everything of alice and nothing of
@@ -46,7 +53,7 @@ func SubjectURLPrefix(text string) (Subject, error) {
 	if !strings.HasSuffix(prefix, "/") {
 		prefix += "/" // after a query or fragment
 	}
-	return Subject{demandURLPrefix, prefix}, nil
+	return Subject{demand: demandURLPrefix, value: prefix}, nil
 }
 
 func hostWithoutDefaultPort(u *url.URL) string {
@@ -68,33 +75,54 @@ func withPathSlash(u *url.URL) *url.URL {
 	return &slashed
 }
 
-// readSubject reads the subject of a genericIssuer entry: a mapping with exactly one of the two demands.
+// matches reports whether a certificate's subject is what is asked for.
+func (s Subject) matches(subject string) bool {
+	switch s.demand {
+	case demandEqual:
+		return subject == s.value
+	case demandURLPrefix:
+		return strings.HasPrefix(subject, s.value)
+	case demandRegex:
+		return s.regex.matches(subject)
+	}
+	return false
+}
+
+// readSubject reads the subject of a genericIssuer entry: a mapping with exactly one of the demands.
 func readSubject(parent object) Subject {
+	demands := []string{demandEqual, demandURLPrefix, demandRegex}
 	node, ok := parent.fields["subject"]
 	if !ok {
-		parent.found.add(parent.at("subject"), "missing; want %s or %s", demandEqual, demandURLPrefix)
+		parent.found.add(parent.at("subject"), "missing; want %s, %s or %s", demandEqual, demandURLPrefix, demandRegex)
 		return Subject{}
 	}
-	o, ok := readObject(parent.at("subject"), node, parent.found, demandEqual, demandURLPrefix)
+	o, ok := readObject(parent.at("subject"), node, parent.found, demands...)
 	if !ok {
 		return Subject{}
 	}
-	_, equal := o.fields[demandEqual]
-	_, prefix := o.fields[demandURLPrefix]
-	switch {
-	case equal == prefix:
-		o.found.add(o.path, "want exactly one of %s and %s", demandEqual, demandURLPrefix)
+	if len(o.fields) != 1 {
+		o.found.add(o.path, "want exactly one of %s, %s and %s", demandEqual, demandURLPrefix, demandRegex)
 		return Subject{}
-	case equal:
-		return SubjectEqual(o.text(demandEqual))
 	}
-	text := o.text(demandURLPrefix)
+	for demand := range o.fields {
+		switch demand {
+		case demandEqual:
+			return SubjectEqual(o.text(demand))
+		case demandURLPrefix:
+			return o.urlPrefix(demand)
+		}
+	}
+	return SubjectRegex(o.regex(demandRegex))
+}
+
+func (o object) urlPrefix(key string) Subject {
+	text := o.text(key)
 	if text == "" {
 		return Subject{}
 	}
 	subject, err := SubjectURLPrefix(text)
 	if err != nil {
-		o.found.add(o.at(demandURLPrefix), "%v", err)
+		o.found.add(o.at(key), "%v", err)
 	}
 	return subject
 }

@@ -1,17 +1,19 @@
-// Package verify decides whether the signatures on a module's digest meet the verification config. It owns the
-// config file, the discovery of signatures beside a module in its registry, and their evaluation; it is the only
-// package that knows Sigstore. It does not resolve tags, fetch modules or know what is done with the answer.
+// Package verify decides whether the signatures on a digest meet the verification config. It owns the config file, the
+// trust root, the discovery of signatures beside a digest in its registry, in both layouts, and their evaluation; it is
+// the only package that knows Sigstore. It does not resolve tags, fetch modules or know what is done with the answer.
 //
-// Evaluated so far are signatures by public keys in the layout of cosign's ".sig" tags, which need no trust root and
-// no network but the registry:
-// https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
+// Signatures by public keys need no trust root and no network but the registry; those by certificates of a Sigstore
+// (keyless) need its trust root, and nothing else once that is there. Layouts:
+// https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md and
+// https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
 package verify
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,44 +24,23 @@ import (
 
 // Verifier checks digests against one Config. It is immutable and may be shared by goroutines.
 type Verifier struct {
-	allOf   []requirement
-	anyOf   []requirement
-	minimum int // of anyOf; 0 when it is not asked for
-	remote  func(context.Context) []remote.Option
+	cfg     Config
+	need    need
+	options Options
 }
 
-// requirement is a constraint ready to be evaluated.
-type requirement struct {
-	path       string // of the constraint in the file
-	constraint Constraint
-	match      func(context.Context, candidate, v1.Hash) (Signature, error)
+// Options are what a Verifier works with.
+type Options struct {
+	// Remote returns the options for a verification's requests to registries: transport and credentials.
+	Remote func(context.Context) []remote.Option
+	// Trust is where the trust root comes from. The zero value has none, which suits configs without keyless
+	// constraints.
+	Trust TrustSource
 }
 
-// Report says what a verified digest was accepted for.
-type Report struct {
-	Digest proof.Digest // signed
-	Met    []Met        // allOf first, each half in the config's order; of anyOf those that were met
-}
-
-// Met is a constraint with the first signature that met it.
-type Met struct {
-	Path       string // in the file: "allOf[0]"
-	Constraint Constraint
-	Signature  Signature
-}
-
-// Signature is a signature that was verified.
-type Signature struct {
-	Position    int               // of its layer in the signature manifest, from 0
-	Payload     v1.Hash           // of the signed bytes
-	Key         string            // fingerprint of the key it was made with, see PublicKey.Fingerprint
-	Annotations map[string]string // signed along; numbers and booleans as text, other values left out
-}
-
-// New returns a Verifier for cfg. The options that remoteOptions returns for each verification carry transport and
-// credentials. New refuses a cfg that everything or nothing would meet, as ParseConfig does, and one with keyless
-// constraints (genericIssuer, githubAction), naming each: they are parsed but not evaluated yet.
-func New(cfg Config, remoteOptions func(context.Context) []remote.Option) (*Verifier, error) {
+// New returns a Verifier for cfg. It does no I/O, so that one can be made for each set of constraints. It refuses a cfg
+// that everything or nothing would meet, as ParseConfig does.
+func New(cfg Config, options Options) (*Verifier, error) {
 	if cfg.AllOf == nil && cfg.AnyOf == nil {
 		return nil, errors.New(noSignatures)
 	}
@@ -73,37 +54,7 @@ func New(cfg Config, remoteOptions func(context.Context) []remote.Option) (*Veri
 	if err := found.err(); err != nil {
 		return nil, err
 	}
-	return build(cfg, remoteOptions)
-}
-
-// build makes each constraint of a sound cfg a requirement.
-func build(cfg Config, remoteOptions func(context.Context) []remote.Option) (*Verifier, error) {
-	v := &Verifier{remote: remoteOptions}
-	var keyless []string
-	v.allOf = requirements("allOf", cfg.AllOf, &keyless)
-	if cfg.AnyOf != nil {
-		v.anyOf = requirements("anyOf.signatures", cfg.AnyOf.Signatures, &keyless)
-		v.minimum = cfg.AnyOf.MinimumMatches
-	}
-	if len(keyless) > 0 {
-		return nil, fmt.Errorf("%s%s: keyless constraints are not supported yet; supported: %s",
-			notValid, strings.Join(keyless, ", "), kindPubKey)
-	}
-	return v, nil
-}
-
-// requirements returns what can be evaluated of the constraints at path, and adds the others to keyless.
-func requirements(path string, constraints []Constraint, keyless *[]string) []requirement {
-	var asked []requirement
-	for i, c := range constraints {
-		switch kind := c.(type) {
-		case PubKey:
-			asked = append(asked, requirement{path: element(path, i), constraint: c, match: kind.match})
-		default:
-			*keyless = append(*keyless, fmt.Sprintf("%s (%s)", element(path, i), c.kind()))
-		}
-	}
-	return asked
+	return &Verifier{cfg: cfg, need: cfg.need(), options: options}, nil
 }
 
 // Verify returns the proof that the signatures of d meet the config. Errors as for Check.
@@ -115,68 +66,104 @@ func (v *Verifier) Verify(ctx context.Context, d name.Digest) (proof.Digest, err
 // Check looks for the signatures of d beside it in its registry and evaluates them. The error is
 //
 //   - an *UnverifiedError when what was found does not meet the config, also when nothing was found;
-//   - a *LookupError when that could not be found out; it wraps the reason, ctx's error among them.
+//   - a *TrustRootError when a constraint needs a trust root and there is none;
+//   - a *LookupError when signatures could not be read, and those that could do not suffice.
 //
-// Check blocks for as long as the registry takes, ctx at most.
+// The latter two wrap the reason, ctx's error among them. Check blocks for as long as the registry takes, and the
+// trust root's source where that is asked; ctx at most.
 func (v *Verifier) Check(ctx context.Context, d name.Digest) (Report, error) {
 	digest, err := v1.NewHash(d.DigestStr())
 	if err != nil {
 		return Report{}, &LookupError{Digest: d, Err: err}
 	}
-	found, err := v.signatures(ctx, d)
+	trust, err := v.options.Trust.root(ctx, v.need)
 	if err != nil {
-		return Report{}, &LookupError{Digest: d, Err: err}
+		return Report{}, err
 	}
-	allMet, unmet := evaluate(ctx, v.allOf, found, digest)
-	if len(unmet) > 0 {
-		return Report{}, &UnverifiedError{Digest: d, Found: len(found), Unmet: unmet}
+	found, lookupErr := signatures(ctx, d, v.options.Remote(ctx))
+	report, unverified := v.cfg.evaluate(ctx, inspection{digest: digest, trust: trust}, found)
+	switch {
+	case unverified == nil:
+		report.Digest = proof.Signed(d)
+		return report, nil
+	case lookupErr != nil && len(found) == 0:
+		return Report{}, &LookupError{Digest: d, Err: lookupErr}
 	}
-	anyMet, unmet := evaluate(ctx, v.anyOf, found, digest)
-	if len(anyMet) < v.minimum {
-		return Report{}, &UnverifiedError{
-			Digest: d, Found: len(found), Unmet: unmet, Needed: v.minimum, Got: len(anyMet),
-		}
+	unverified.Digest = d
+	if lookupErr != nil {
+		return Report{}, &LookupError{Digest: d, Err: lookupErr, Rest: unverified}
 	}
-	return Report{Digest: proof.Signed(d), Met: append(allMet, anyMet...)}, nil
+	return Report{}, unverified
 }
 
-// signatures returns what is attached to d, in no way checked.
-func (v *Verifier) signatures(ctx context.Context, d name.Digest) ([]candidate, error) {
+// signatures returns what is attached to d in either layout, in no way checked. It looks in both places at once; an
+// error in one does not keep what was found in the other.
+func signatures(ctx context.Context, d name.Digest, options []remote.Option) ([]candidate, error) {
 	// One puller for a verification: it asks for a token once.
-	puller, err := remote.NewPuller(v.remote(ctx)...)
+	puller, err := remote.NewPuller(options...)
 	if err != nil {
 		return nil, err
 	}
-	return legacySignatures(ctx, puller, d)
+	var legacy, bundles []candidate
+	var legacyErr, bundlesErr error
+	var places sync.WaitGroup
+	places.Go(func() { legacy, legacyErr = legacySignatures(ctx, puller, d) })
+	places.Go(func() { bundles, bundlesErr = bundleSignatures(ctx, puller, d, options) })
+	places.Wait()
+	if legacyErr != nil {
+		legacy = nil
+	}
+	return slices.Concat(legacy, bundles), errors.Join(legacyErr, bundlesErr)
 }
 
-// evaluate sorts requirements into those that a signature found meets and those that none does.
-func evaluate(ctx context.Context, asked []requirement, found []candidate, digest v1.Hash) ([]Met, []Unmet) {
-	var met []Met
-	var unmet []Unmet
-	for _, r := range asked {
-		signature, rejections := r.first(ctx, found, digest)
-		if signature == nil {
-			unmet = append(unmet, Unmet{Path: r.path, Constraint: r.constraint, Rejections: rejections})
-			continue
-		}
-		met = append(met, Met{Path: r.path, Constraint: r.constraint, Signature: *signature})
-	}
-	return met, unmet
+// Found is a signature as it lies in the registry. Nothing about it was verified: anybody who may push there can have
+// written it.
+type Found struct {
+	Place
+	Keyless     *Identity         // what the certificate says, nil without one
+	Log         *LogEntry         // what it says of where it was logged, nil when nothing
+	Annotations map[string]string // what it says to have signed along
+	Unusable    error             // why it can count for no constraint; nil when it can
 }
 
-// first returns the first signature that meets r, or nil and why each did not.
-func (r requirement) first(ctx context.Context, found []candidate, digest v1.Hash) (*Signature, []Rejection) {
-	var rejections []Rejection
-	for _, c := range found {
-		err := c.unusable
-		if err == nil {
-			var signature Signature
-			if signature, err = r.match(ctx, c, digest); err == nil {
-				return &signature, nil
-			}
-		}
-		rejections = append(rejections, Rejection{Position: c.position, Payload: c.payload, Reason: err})
+// List returns the signatures of d without verifying them, for people to look at. When one place could not be read, it
+// returns what the other has and a *LookupError.
+func List(ctx context.Context, d name.Digest, options []remote.Option) ([]Found, error) {
+	digest, err := v1.NewHash(d.DigestStr())
+	if err != nil {
+		return nil, &LookupError{Digest: d, Err: err}
 	}
-	return nil, rejections
+	candidates, lookupErr := signatures(ctx, d, options)
+	var list []Found
+	for _, c := range candidates {
+		list = append(list, c.describe(digest))
+	}
+	if lookupErr != nil {
+		return list, &LookupError{Digest: d, Err: lookupErr}
+	}
+	return list, nil
+}
+
+// describe reads c without believing it.
+func (c candidate) describe(digest v1.Hash) Found {
+	f := Found{Place: c.place(), Unusable: c.unusable}
+	if f.Unusable != nil {
+		return f
+	}
+	said, err := c.evidence.claims(digest)
+	f.Annotations = said.annotations
+	if leaf, leafErr := leafOf(c.evidence); leafErr == nil {
+		identity, identityErr := identityOf(leaf)
+		f.Keyless, err = &identity, errors.Join(err, identityErr)
+	} else if !errors.Is(leafErr, ErrNoCertificate) {
+		err = errors.Join(err, leafErr)
+	}
+	entries, entryErr := c.evidence.TlogEntries()
+	if len(entries) > 0 {
+		f.Log = &LogEntry{
+			ID: fmt.Sprintf("%x", entries[0].LogKeyID()), Index: entries[0].LogIndex(), Time: entries[0].IntegratedTime(),
+		}
+	}
+	f.Unusable = errors.Join(err, entryErr)
+	return f
 }

@@ -1,0 +1,181 @@
+package verify
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// Certificate asks for a signature made with the key of a certificate that is given, not with one that a Sigstore
+// issued. Beyond Kubewarden, which has it for images only.
+type Certificate struct {
+	Leaf CertificateFile
+	// Chain lists certificates of which one must have issued Leaf, which must then be valid now. Without any, Leaf is
+	// trusted as it is.
+	Chain CertificateFile
+	// AllowUnlogged does without a transparency log. Otherwise the signature must have been logged while Leaf was valid,
+	// which needs a trust root.
+	AllowUnlogged bool
+	Annotations   map[string]string // as in PubKey
+}
+
+// CertificateFile is one or several certificates as PEM. The zero value holds none.
+type CertificateFile struct {
+	pem          string
+	certificates []*x509.Certificate
+}
+
+// ParseCertificates reads the PEM blocks of text, all of which must be certificates, and at least one.
+func ParseCertificates(text []byte) (CertificateFile, error) {
+	f := CertificateFile{pem: string(text)}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return CertificateFile{}, fmt.Errorf("PEM block %q; want %q", block.Type, "CERTIFICATE")
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return CertificateFile{}, fmt.Errorf("not a certificate: %w", err)
+		}
+		f.certificates = append(f.certificates, c)
+	}
+	if len(f.certificates) == 0 {
+		return CertificateFile{}, errors.New("no PEM block; want -----BEGIN CERTIFICATE-----")
+	}
+	return f, nil
+}
+
+func readCertificate(o object) Constraint {
+	c := Certificate{Annotations: o.textMap("annotations"), AllowUnlogged: !o.boolean("requireRekorBundle", true)}
+	read := func(key string) CertificateFile {
+		text := o.optionalText(key)
+		if text == "" {
+			return CertificateFile{}
+		}
+		f, err := ParseCertificates([]byte(text))
+		if err != nil {
+			o.found.add(o.at(key), "%v", err)
+		}
+		return f
+	}
+	if _, ok := o.fields["certificate"]; !ok {
+		o.found.add(o.at("certificate"), "missing")
+	}
+	c.Leaf, c.Chain = read("certificate"), read("certificateChain")
+	return c
+}
+
+func (c Certificate) check(path string, found *faults) {
+	at := path + ".certificate"
+	switch n := len(c.Leaf.certificates); n {
+	case 0:
+		found.add(at, "empty")
+	case 1:
+		c.checkLeaf(at, found)
+	default:
+		found.add(at, "%d certificates; want one, and its issuers under certificateChain", n)
+	}
+	checkAnnotations(path, c.Annotations, found)
+}
+
+// checkLeaf reports a certificate that is not for signing code, or names nobody.
+func (c Certificate) checkLeaf(at string, found *faults) {
+	leaf := c.leaf()
+	if leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning) {
+		found.add(at, "not for signing code: want key usage digitalSignature and extended key usage codeSigning")
+	}
+	if len(leaf.EmailAddresses)+len(leaf.URIs)+len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
+		found.add(at, "no subject alternative name")
+	}
+	if _, err := newPublicKey(leaf.PublicKey); err != nil {
+		found.add(at, "%v", err)
+	}
+}
+
+func (c Certificate) leaf() *x509.Certificate { return c.Leaf.certificates[0] }
+
+func (c Certificate) need() need {
+	if c.AllowUnlogged {
+		return needNot
+	}
+	return needRoot
+}
+
+// String returns the constraint as YAML.
+func (c Certificate) String() string {
+	return printYAML(mapping(
+		scalarNode("kind"), scalarNode(kindCertificate),
+		scalarNode("certificate"), scalarNode(c.Leaf.pem),
+		scalarNode("certificateChain"), optionalNode(c.Chain.pem),
+		scalarNode("requireRekorBundle"), booleanNode(!c.AllowUnlogged),
+		scalarNode("annotations"), annotationsNode(c.Annotations),
+	))
+}
+
+func (c Certificate) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
+	if err := c.trusted(time.Now()); err != nil {
+		return Signature{}, err
+	}
+	key, err := newPublicKey(c.leaf().PublicKey)
+	if err != nil {
+		return Signature{}, err
+	}
+	signed, said, err := in.matchKey(ctx, key, s)
+	if err != nil {
+		return Signature{}, err
+	}
+	switch {
+	case signed.Log == nil && !c.AllowUnlogged:
+		return Signature{}, fmt.Errorf("%w: no entry", ErrNotLogged)
+	case signed.Log != nil:
+		if signed.Time, err = c.signingTime(in.trust.material, s.evidence, signed.Log); err != nil {
+			return Signature{}, err
+		}
+	}
+	return signed, said.hold(c.Annotations)
+}
+
+// trusted checks the certificate itself.
+func (c Certificate) trusted(now time.Time) error {
+	leaf := c.leaf()
+	if now.Before(leaf.NotBefore) {
+		return fmt.Errorf("%w: valid from %s", ErrNotYetValid, stamp(leaf.NotBefore))
+	}
+	if len(c.Chain.certificates) == 0 {
+		return nil
+	}
+	issuers := x509.NewCertPool()
+	for _, issuer := range c.Chain.certificates {
+		issuers.AddCert(issuer)
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: issuers, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUntrustedCertificate, err)
+	}
+	return nil
+}
+
+// signingTime returns when the logged signature e was made, at which the certificate must have been valid: what the
+// log promised, else what a timestamp authority says.
+func (c Certificate) signingTime(material root.TrustedMaterial, e evidence, entry *LogEntry) (time.Time, error) {
+	at := entry.Time
+	if at.IsZero() {
+		stamped, failed, err := verify.VerifySignedTimestamp(e, material)
+		if len(stamped) == 0 {
+			return time.Time{}, fmt.Errorf("%w: %w", ErrNoTime, errors.Join(append(failed, err, errNoStamp)...))
+		}
+		at = stamped[0].Time
+	}
+	return at, checkValidity(c.leaf(), at)
+}
+
+// errNoStamp is what is missing when nothing is wrong with what is there.
+var errNoStamp = errors.New("no timestamp")

@@ -1,0 +1,86 @@
+package verify
+
+import (
+	"context"
+)
+
+// evaluate holds what was found against cfg. The error says what is missing; it is nil when nothing is.
+func (cfg Config) evaluate(ctx context.Context, in inspection, found []candidate) (Report, *UnverifiedError) {
+	e := evaluation{ctx: ctx, inspection: in, found: found}
+	met, unmet := e.each("allOf", cfg.AllOf)
+	if len(unmet) > 0 {
+		return Report{}, &UnverifiedError{Found: len(found), Unmet: unmet}
+	}
+	if cfg.AnyOf == nil {
+		return Report{Met: met}, nil
+	}
+	e.all = cfg.AnyOf.DistinctSigners
+	anyMet, unmet := e.each("anyOf.signatures", cfg.AnyOf.Signatures)
+	got := len(anyMet)
+	if e.all {
+		got = countSigners(anyMet)
+	}
+	if got < cfg.AnyOf.MinimumMatches {
+		return Report{}, &UnverifiedError{
+			Found: len(found), Unmet: unmet, Needed: cfg.AnyOf.MinimumMatches, Got: got, Signers: e.all,
+		}
+	}
+	return Report{Met: append(met, anyMet...), Unmet: unmet}, nil
+}
+
+// evaluation is one Check's work on constraints.
+type evaluation struct {
+	inspection
+	ctx   context.Context
+	found []candidate
+	all   bool // every signature that meets a constraint counts, not only the first
+}
+
+// each sorts constraints into those that a signature meets, with the signatures, and those that none does.
+func (e evaluation) each(path string, constraints []Constraint) ([]Met, []Unmet) {
+	var met []Met
+	var unmet []Unmet
+	for i, c := range constraints {
+		signatures, rejections := e.one(c)
+		if len(signatures) == 0 {
+			unmet = append(unmet, Unmet{Path: element(path, i), Constraint: c, Rejections: rejections})
+			continue
+		}
+		met = append(met, Met{
+			Path: element(path, i), Constraint: c, Signature: signatures[0], others: signatures[1:],
+		})
+	}
+	return met, unmet
+}
+
+// one returns the signatures that meet c, and why the others do not.
+func (e evaluation) one(c Constraint) (met []Signature, rejections []Rejection) {
+	for i := range e.found {
+		s := &e.found[i]
+		signature, err := Signature{}, s.unusable
+		if err == nil {
+			signature, err = c.match(e.ctx, e.inspection, s)
+		}
+		if err != nil {
+			rejections = append(rejections, Rejection{Place: s.place(), Reason: err})
+			continue
+		}
+		signature.Place = s.place()
+		if met = append(met, signature); !e.all {
+			break
+		}
+	}
+	return met, rejections
+}
+
+// countSigners counts who made the signatures that met some constraint, each once.
+func countSigners(met []Met) int {
+	signers := map[string]bool{}
+	for _, m := range met {
+		signers[m.Signature.signer()] = true
+		for _, other := range m.others {
+			signers[other.signer()] = true
+		}
+	}
+	return len(signers)
+}

@@ -1,0 +1,191 @@
+package verify
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// inspection is what the signatures of one digest are held against.
+type inspection struct {
+	digest v1.Hash
+	trust  *TrustRoot // nil: no constraint needs it, and it is not at hand
+}
+
+// proven is what is known of a keyless signature once it was held against the trust root, whoever may be asked for.
+type proven struct {
+	signature Signature
+	said      claims
+	err       error
+}
+
+// prove verifies c against the trust root, once for all constraints.
+func (in inspection) prove(c *candidate) (Signature, claims, error) {
+	if c.proven == nil {
+		c.proven = new(proven)
+		c.proven.signature, c.proven.said, c.proven.err = in.trust.prove(c.evidence, in.digest)
+	}
+	return c.proven.signature, c.proven.said, c.proven.err
+}
+
+// prove verifies that e was made by the holder of a certificate while it was valid, was logged, and is about digest.
+// sigstore-go decides; binding the log entry to payload, signature and certificate is part of that.
+func (t *TrustRoot) prove(e evidence, digest v1.Hash) (Signature, claims, error) {
+	leaf, err := leafOf(e)
+	if err != nil {
+		return Signature{}, claims{}, err
+	}
+	identity, err := identityOf(leaf)
+	if err != nil {
+		return Signature{}, claims{}, err
+	}
+	result, err := t.verifier.Verify(e, verify.NewPolicy(e.artifact(digest), verify.WithoutIdentitiesUnsafe()))
+	if err != nil {
+		return Signature{}, claims{}, t.explain(e, leaf, digest, err)
+	}
+	said, err := e.claims(digest)
+	if err != nil {
+		return Signature{}, claims{}, err
+	}
+	entry, err := t.logged(e)
+	if err != nil {
+		return Signature{}, claims{}, err
+	}
+	return Signature{
+		Identity: &identity, Log: entry, Time: result.VerifiedTimestamps[0].Timestamp, Annotations: said.annotations,
+	}, said, nil
+}
+
+func leafOf(e evidence) (*x509.Certificate, error) {
+	content, err := e.VerificationContent()
+	if err != nil {
+		return nil, err
+	}
+	if leaf := content.Certificate(); leaf != nil {
+		return leaf, nil
+	}
+	return nil, ErrNoCertificate
+}
+
+// explain finds out which of its parts made e fail, which the library only says in prose. It returns verdict when it
+// finds none.
+func (t *TrustRoot) explain(e evidence, leaf *x509.Certificate, digest v1.Hash, verdict error) error {
+	chains, err := verify.VerifyLeafCertificate(leaf.NotBefore, leaf, t.material)
+	if err != nil {
+		return fmt.Errorf("%w: issued by %q", ErrUntrustedCertificate, leaf.Issuer)
+	}
+	times, err := t.explainLog(e, leaf)
+	if err != nil {
+		return err
+	}
+	stamped, failed, err := verify.VerifySignedTimestamp(e, t.material)
+	if err = errors.Join(append(failed, err)...); len(times)+len(stamped) == 0 {
+		if err == nil {
+			return ErrNoTime
+		}
+		return fmt.Errorf("%w: %w", ErrNoTime, err)
+	}
+	for _, stamp := range stamped {
+		if err := checkValidity(leaf, stamp.Time); err != nil {
+			return err
+		}
+	}
+	if len(t.material.CTLogs()) > 0 {
+		if err := verify.VerifySignedCertificateTimestamp(chains, 1, t.material); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnloggedCertificate, err)
+		}
+	}
+	if key, err := newPublicKey(leaf.PublicKey); err == nil {
+		if err := key.checks(context.Background(), e, digest); err != nil {
+			return fmt.Errorf("%w for the certificate's key: %w", ErrInvalidSignature, err)
+		}
+	}
+	if _, err := e.claims(digest); err != nil {
+		return err
+	}
+	return verdict
+}
+
+// explainLog finds out what is wrong with the log entries of e, and returns the times they prove when nothing is.
+func (t *TrustRoot) explainLog(e evidence, leaf *x509.Certificate) ([]root.Timestamp, error) {
+	entry, err := t.logged(e)
+	if err != nil {
+		return nil, err
+	}
+	if entry == nil {
+		return nil, fmt.Errorf("%w: no entry", ErrNotLogged)
+	}
+	if !entry.Time.IsZero() {
+		if err := checkValidity(leaf, entry.Time); err != nil {
+			return nil, err
+		}
+	}
+	times, err := verify.VerifyTlogEntry(e, t.material, 1, true)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
+	}
+	return times, nil
+}
+
+// checkValidity reports a certificate that was not valid at the time something was signed with it.
+func checkValidity(leaf *x509.Certificate, signed time.Time) error {
+	switch {
+	case signed.After(leaf.NotAfter):
+		return fmt.Errorf("%w: valid until %s, signed at %s", ErrExpired, stamp(leaf.NotAfter), stamp(signed))
+	case signed.Before(leaf.NotBefore):
+		return fmt.Errorf("%w: valid from %s, signed at %s", ErrNotYetValid, stamp(leaf.NotBefore), stamp(signed))
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// LogEntry is where a signature stands in a transparency log.
+type LogEntry struct {
+	ID    string    // of the log: the SHA-256 of its key, in hex digits
+	Index int64     // of the entry in the log
+	Time  time.Time // when the log promised to take it in; zero without a promise
+}
+
+// logged returns the first entry of e that is in a log of the trust root, nil when e has no entries at all. That the
+// entry is there and about e is not checked.
+func (t *TrustRoot) logged(e evidence) (*LogEntry, error) {
+	entries, err := e.TlogEntries()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
+	}
+	for _, entry := range entries {
+		id := hex.EncodeToString([]byte(entry.LogKeyID()))
+		if _, known := t.material.RekorLogs()[id]; known {
+			found := &LogEntry{ID: id, Index: entry.LogIndex()}
+			if entry.HasInclusionPromise() { // else nobody signed the time
+				found.Time = entry.IntegratedTime()
+			}
+			return found, nil
+		}
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("%w: log %x is not in the trust root", ErrNotLogged, entries[0].LogKeyID())
+	}
+	return nil, nil
+}
+
+// loggedBy returns where a signature by key is logged, nil where it does not claim to be. What is claimed must hold.
+func (t *TrustRoot) loggedBy(e evidence, key PublicKey) (*LogEntry, error) {
+	entry, err := t.logged(e)
+	if entry == nil || err != nil {
+		return nil, err
+	}
+	material := root.TrustedMaterialCollection{t.material, keyMaterial(key.verifiers[0])}
+	if _, err := verify.VerifyTlogEntry(byKey{e, keyContent{key.public}}, material, 1, true); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
+	}
+	return entry, nil
+}

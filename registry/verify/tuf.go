@@ -1,0 +1,5 @@
+package verify
+
+import "github.com/sigstore/sigstore-go/pkg/tuf"
+
+const publicGoodURL = tuf.DefaultMirror
