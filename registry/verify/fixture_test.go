@@ -32,10 +32,13 @@ type registryServer struct {
 	answer func(http.ResponseWriter, *http.Request) bool
 }
 
-func newRegistry(t testing.TB) *registryServer {
+// withReferrers makes a registry answer the referrers API.
+var withReferrers = registry.WithReferrersSupport(true)
+
+func newRegistry(t testing.TB, options ...registry.Option) *registryServer {
 	t.Helper()
 	r := &registryServer{}
-	backend := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	backend := registry.New(append(options, registry.Logger(log.New(io.Discard, "", 0)))...)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if r.answer != nil && r.answer(w, req) {
 			return

@@ -81,6 +81,11 @@ func (t *TrustRoot) explain(e evidence, leaf *x509.Certificate, digest v1.Hash, 
 	if err != nil {
 		return fmt.Errorf("%w: issued by %q", ErrUntrustedCertificate, leaf.Issuer)
 	}
+	if key, err := newPublicKey(leaf.PublicKey); err == nil {
+		if err := key.checks(context.Background(), e, digest); err != nil {
+			return fmt.Errorf("%w for the certificate's key: %w", ErrInvalidSignature, err)
+		}
+	}
 	times, err := t.explainLog(e, leaf)
 	if err != nil {
 		return err
@@ -100,11 +105,6 @@ func (t *TrustRoot) explain(e evidence, leaf *x509.Certificate, digest v1.Hash, 
 	if len(t.material.CTLogs()) > 0 {
 		if err := verify.VerifySignedCertificateTimestamp(chains, 1, t.material); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnloggedCertificate, err)
-		}
-	}
-	if key, err := newPublicKey(leaf.PublicKey); err == nil {
-		if err := key.checks(context.Background(), e, digest); err != nil {
-			return fmt.Errorf("%w for the certificate's key: %w", ErrInvalidSignature, err)
 		}
 	}
 	if _, err := e.claims(digest); err != nil {
