@@ -24,6 +24,8 @@ type options struct {
 	workers          int
 	policies         string
 	downloadDir      string
+	sigstoreCache    string
+	trustConfig      string
 	sources          string
 	verification     string
 	dockerConfig     string
@@ -67,8 +69,10 @@ func table() []option {
 			set: func(o *options, text string) error { o.policies = text; return nil }},
 		{flag: "policies-download-dir", env: "KUBEWARDEN_POLICIES_DOWNLOAD_DIR", fallback: ".", placeholder: "DIR", help: "where downloaded modules are kept",
 			set: func(o *options, text string) error { o.downloadDir = text; return nil }},
-		{flag: "sigstore-cache-dir", env: "KUBEWARDEN_SIGSTORE_CACHE_DIR", fallback: "sigstore-data", placeholder: "DIR", help: "cache of Sigstore's TUF data"},
-		{flag: "sigstore-trust-config", env: "KUBEWARDEN_SIGSTORE_TRUST_CONFIG_PATH", placeholder: "FILE", help: "Sigstore ClientTrustConfig, JSON"},
+		{flag: "sigstore-cache-dir", env: "KUBEWARDEN_SIGSTORE_CACHE_DIR", fallback: "sigstore-data", placeholder: "DIR", help: "where the public-good Sigstore trust root is kept, once keyless constraints made it be fetched",
+			set: func(o *options, text string) error { o.sigstoreCache = text; return nil }},
+		{flag: "sigstore-trust-config", env: "KUBEWARDEN_SIGSTORE_TRUST_CONFIG_PATH", placeholder: "FILE", help: "Sigstore trust root to verify with, instead of the public-good one; JSON, a ClientTrustConfig or a trusted root",
+			set: func(o *options, text string) error { o.trustConfig = text; return nil }},
 		{flag: "sources-path", env: "KUBEWARDEN_SOURCES_PATH", placeholder: "FILE", help: "insecure registries, their CAs, proxies; YAML",
 			set: func(o *options, text string) error { o.sources = text; return nil }},
 		{flag: "verification-path", env: "KUBEWARDEN_VERIFICATION_CONFIG_PATH", placeholder: "FILE", help: "the signatures a policy's module must have, YAML; without it none are asked for",

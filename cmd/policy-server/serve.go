@@ -14,6 +14,7 @@ import (
 
 	"policy-server/cmd/internal/capabilities"
 	"policy-server/cmd/internal/logs"
+	"policy-server/cmd/internal/trust"
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/registry/verify"
@@ -26,6 +27,7 @@ type files struct {
 	definitions  []policy.Definition
 	sources      registry.Sources
 	verification *verify.Config // nil: nothing is verified
+	trust        verify.TrustSource
 	warnings     []string
 }
 
@@ -57,7 +59,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	if n := engine.Damaged(); n > 0 {
 		log.Warn("compile cache: damaged entries removed, their modules are compiled again", zap.Int("entries", n))
 	}
-	loader, err := newLoader(o, f, engine, log)
+	loader, err := newLoader(ctx, o, f, engine, log)
 	if err != nil {
 		return err
 	}
@@ -109,11 +111,14 @@ func readFiles(o options) (files, error) {
 		}
 		f.verification = &config
 	}
-	return f, nil
+	f.trust, err = trust.Source(o.trustConfig, "trust config file", o.sigstoreCache)
+	return f, err
 }
 
 // newLoader wires registry, verifier, engine and host capabilities.
-func newLoader(o options, f files, engine *runtime.Engine, log *zap.Logger) (*policy.Loader, error) {
+func newLoader(
+	ctx context.Context, o options, f files, engine *runtime.Engine, log *zap.Logger,
+) (*policy.Loader, error) {
 	client, err := registry.Open(registry.Config{
 		Sources:     f.sources,
 		StoreDir:    o.downloadDir,
@@ -141,7 +146,8 @@ func newLoader(o options, f files, engine *runtime.Engine, log *zap.Logger) (*po
 		log.Warn("no verification config: policies are served unsigned")
 		return loader, nil
 	}
-	if loader.Verifier, err = verify.New(*f.verification, client.RemoteOptions); err != nil {
+	loader.Verifier, err = newVerifier(ctx, *f.verification, verify.Options{Remote: client.RemoteOptions, Trust: f.trust}, log)
+	if err != nil {
 		return nil, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
 	}
 	return loader, nil

@@ -45,7 +45,12 @@ func (f *moduleFlags) open(p places, storeDir string, log *zap.Logger) (*modules
 	m := &modules{client: client, log: log}
 	if asked != nil {
 		m.defaultFile = asked.defaultFile
-		if m.verifier, err = verify.New(asked.config, client.RemoteOptions); err != nil {
+		source, err := f.verification.trust(p)
+		if err != nil {
+			return nil, err
+		}
+		m.verifier, err = verify.New(asked.config, verify.Options{Remote: client.RemoteOptions, Trust: source})
+		if err != nil {
 			return nil, fmt.Errorf("verification of policies: %w", err)
 		}
 	}
@@ -76,7 +81,7 @@ func (m *modules) fetch(ctx context.Context, uri string) ([]byte, error) {
 	if err != nil {
 		return nil, m.refused(uri, err)
 	}
-	m.log.Info("Policy successfully verified", zap.Stringer("digest", artifact.Digest))
+	m.accepted(report)
 	module, err := artifact.Module(ctx, report.Digest)
 	if err != nil {
 		return nil, err
@@ -102,11 +107,20 @@ func (m *modules) verify(ctx context.Context, uri string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.verifier.Check(ctx, digest); err != nil {
+	report, err := m.verifier.Check(ctx, digest)
+	if err != nil {
 		return m.refused(uri, err)
 	}
-	m.log.Info("Policy successfully verified", zap.Stringer("digest", digest))
+	m.accepted(report)
 	return nil
+}
+
+// accepted logs what a policy was accepted for.
+func (m *modules) accepted(report verify.Report) {
+	m.log.Info("Policy successfully verified", zap.Stringer("digest", report.Digest.Digest()))
+	for _, met := range report.Met {
+		m.log.Info("signature accepted", zap.String("constraint", met.Path), zap.Stringer("signature", met.Signature))
+	}
 }
 
 func (m *modules) refused(uri string, err error) error {

@@ -46,3 +46,6 @@ func (p places) store() registry.Store { return registry.NewStore(p.storeDir()) 
 func (p places) sources() string { return filepath.Join(p.config, "sources.yaml") }
 
 func (p places) verification() string { return filepath.Join(p.config, "verification-config.yml") }
+
+// trustCache is where the public-good Sigstore trust root is kept.
+func (p places) trustCache() string { return filepath.Join(p.config, "fulcio_and_rekor_data") }

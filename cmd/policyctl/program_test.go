@@ -49,7 +49,6 @@ func TestUsageErrors(t *testing.T) {
 		"unknown scaffold, no flags":  {"scaffold manifest", "unrecognized subcommand 'manifest'\n  [possible values: verification-config]"},
 		"completions without shell":   {"completions", "not provided:\n  --shell <SHELL>\n\n"},
 		"unknown shell":               {"completions -s elvish", "[possible values: bash, fish, powershell, zsh]"},
-		"trust config":                {"verify --sigstore-trust-config t.json r/p", "'--sigstore-trust-config' is not supported yet"},
 		"recording":                   {"run -r r.json --record-host-capabilities-interactions s.yml p.wasm", "'--record-host-capabilities-interactions' is not supported yet"},
 		"replaying":                   {"run -r r.json --replay-host-capabilities-interactions s.yml p.wasm", "'--replay-host-capabilities-interactions' is not supported yet"},
 		"YAML":                        {"run -r r.json policies.yaml", "a YAML file of policies is not supported yet"},

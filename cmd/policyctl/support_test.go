@@ -17,6 +17,7 @@ import (
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
 	"policy-server/internal/signer"
+	"policy-server/internal/sigstoretest"
 	"policy-server/policy"
 	"policy-server/runtime/wasm"
 )
@@ -203,6 +204,23 @@ func (u *user) signs(d name.Digest, file string, annotations map[string]string) 
 		u.t.Fatal(err)
 	}
 	return u.writes(file, string(s.PublicKeyPEM()))
+}
+
+// signsKeyless signs a digest by an identity of a new Sigstore and returns the path of its trust config.
+func (u *user) signsKeyless(d name.Digest, id sigstoretest.Identity, annotations map[string]string) string {
+	u.t.Helper()
+	authority, err := sigstoretest.New()
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if err := authority.SignImage(u.t.Context(), id, d, annotations); err != nil {
+		u.t.Fatal(err)
+	}
+	trustConfig, err := authority.ClientTrustConfig()
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return u.writes("trust.json", string(trustConfig))
 }
 
 // metadataOf returns the metadata in the module of a file.

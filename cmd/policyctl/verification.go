@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
+	"policy-server/cmd/internal/trust"
 	"policy-server/cmd/internal/usage"
 	"policy-server/registry/verify"
 )
@@ -23,7 +24,7 @@ type verificationFlags struct {
 	issuer        value
 	owner         value
 	repo          value
-	trustConfig   unsupported
+	trustConfig   value
 	allowUnsigned toggle
 }
 
@@ -32,11 +33,11 @@ func (f *verificationFlags) add(flags *pflag.FlagSet) {
 	f.keys.add(flags, "verification-key", "k", "FILE", "public key, PEM, that must have signed the policy")
 	f.annotations.check = checkAnnotation
 	f.annotations.add(flags, "verification-annotation", "a", "KEY=VALUE", "annotation that each signature must carry")
-	f.email.add(flags, "cert-email", "", "EMAIL", "subject of a keyless signature; needs --cert-oidc-issuer (not supported yet)")
-	f.issuer.add(flags, "cert-oidc-issuer", "", "URL", "issuer of a keyless signature; needs --cert-email (not supported yet)")
-	f.owner.add(flags, "github-owner", "", "OWNER", "owner of the GitHub repository whose Actions signed the policy (not supported yet)")
-	f.repo.add(flags, "github-repo", "", "REPO", "that repository; needs --github-owner (not supported yet)")
-	f.trustConfig.add(flags, "sigstore-trust-config", "FILE", "Sigstore ClientTrustConfig, JSON")
+	f.email.add(flags, "cert-email", "", "EMAIL", "subject of a keyless signature; needs --cert-oidc-issuer")
+	f.issuer.add(flags, "cert-oidc-issuer", "", "URL", "issuer of a keyless signature; needs --cert-email")
+	f.owner.add(flags, "github-owner", "", "OWNER", "owner of the GitHub repository whose Actions signed the policy")
+	f.repo.add(flags, "github-repo", "", "REPO", "that repository; needs --github-owner")
+	f.trustConfig.add(flags, "sigstore-trust-config", "", "FILE", "Sigstore trust root for keyless signatures, instead of the public-good one; JSON, a ClientTrustConfig or a trusted root")
 	f.allowUnsigned.add(flags, "allow-unsigned-unsafe", "", "do without the verification config in the configuration directory")
 }
 
@@ -71,6 +72,11 @@ func (f *verificationFlags) requirement(p places, log *zap.Logger) (*requirement
 		return &requirement{config: config}, nil
 	}
 	return f.fromFile(p, log)
+}
+
+// trust is where the trust root comes from that keyless signatures need.
+func (f *verificationFlags) trust(p places) (verify.TrustSource, error) {
+	return trust.Source(f.trustConfig.Text, "PKI file", p.trustCache())
 }
 
 // asks reports whether a flag other than the config's asks for a signature.

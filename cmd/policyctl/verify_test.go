@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"policy-server/internal/sigstoretest"
 )
 
 // testKey signed nothing.
@@ -24,7 +26,9 @@ func TestVerification_case83_case84(t *testing.T) {
 	three := u.writes("3.pub", testKey)
 	config := u.writes("verification.yml", "apiVersion: v1\nanyOf:\n  signatures:\n  - {kind: pubKey, key: "+quoted(testKey)+"}\n  - {kind: pubKey, key: "+quoted(string(read(t, two)))+"}\n")
 	others := u.writes("others.yml", "apiVersion: v1\nallOf:\n- {kind: pubKey, key: "+quoted(testKey)+"}\n- {kind: pubKey, key: "+quoted(testKey)+", annotations: {env: prod}}\n")
-	const keyless = "keyless constraints are not supported yet"
+	trustConfig := u.signsKeyless(digest, sigstoretest.Workflow("alice/policy"), map[string]string{"env": "prod"})
+	keyless := func(flags ...string) []string { return append(flags, "--sigstore-trust-config", trustConfig) }
+	workflow := sigstoretest.Workflow("alice/policy").URI
 	for name, c := range map[string]struct {
 		flags   []string
 		failure string // "" for success
@@ -47,8 +51,12 @@ func TestVerification_case83_case84(t *testing.T) {
 		"config and key":            {[]string{"-k", one, "--verification-config-path", config}, "Error: verification-config-path cannot be used in conjunction with other verification flags\n"},
 		"missing config":            {[]string{"--verification-config-path", "none.yml"}, "Error: failed to read verification file none.yml: No such file or directory"},
 		"broken config":             {[]string{"--verification-config-path", u.writes("b.yml", "allOf: 7\n")}, "Not a valid configuration file: allOf: want a list"},
-		"issuer":                    {[]string{"--cert-email", "a@b", "--cert-oidc-issuer", "https://i"}, keyless},
-		"owner":                     {[]string{"--github-owner", "o", "--github-repo", "r"}, keyless},
+		"workflow":                  {keyless("--cert-email", workflow, "--cert-oidc-issuer", sigstoretest.GitHubIssuer), ""},
+		"repository":                {keyless("--github-owner", "alice", "--github-repo", "policy", "-a", "env=prod"), ""},
+		"owner and key":             {keyless("--github-owner", "alice", "-k", one), ""},
+		"another identity":          {keyless("--cert-email", "a@b", "--cert-oidc-issuer", "https://i"), "wrong identity: got subject " + quoted(workflow)},
+		"another owner":             {keyless("--github-owner", "bob", "--github-repo", "policy"), "wrong identity: got subject " + quoted(workflow)},
+		"no trust root":             {[]string{"--github-owner", "o", "--sigstore-trust-config", config}, "Error: could not parse Sigstore trust config file " + config + ": "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for command, args := range map[string][]string{

@@ -1,8 +1,6 @@
 package sigstoretest
 
 import (
-	"bytes"
-	"context"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -14,15 +12,10 @@ import (
 	"time"
 
 	"github.com/digitorus/timestamp"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	blob "github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	cosignbundle "github.com/sigstore/cosign/v2/pkg/cosign/bundle"
 	"github.com/sigstore/cosign/v2/pkg/oci"
-	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	bundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -238,24 +231,4 @@ func (s *Signature) Bundle() ([]byte, error) {
 		}}
 	}
 	return protojson.Marshal(document)
-}
-
-// AttachBundle writes a bundle as a referrer of d, which must exist, announced as cosign does. In a registry without
-// the referrers API it is added to the index under the fallback tag.
-func AttachBundle(ctx context.Context, d name.Digest, content []byte, opts ...remote.Option) error {
-	return AttachReferrer(ctx, d, content, map[string]string{
-		"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": PredicateType,
-	}, opts...)
-}
-
-// AttachReferrer is AttachBundle with annotations of the caller's choice on the manifest.
-func AttachReferrer(
-	ctx context.Context, d name.Digest, content []byte, annotations map[string]string, opts ...remote.Option,
-) error {
-	layer := blob.NewLayer(bytes.Clone(content), types.MediaType(BundleType))
-	options := ociremote.WithRemoteOptions(append(opts[:len(opts):len(opts)], remote.WithContext(ctx))...)
-	if err := ociremote.WriteReferrer(d, BundleType, []v1.Layer{layer}, annotations, options); err != nil {
-		return fmt.Errorf("attach a bundle to %s: %w", d, err)
-	}
-	return nil
 }

@@ -52,7 +52,8 @@ type TrustRootError struct {
 }
 
 func (e *TrustRootError) Error() string {
-	return fmt.Sprintf("Cannot create Sigstore trust root, which the verification config needs: %v", e.Err)
+	return fmt.Sprintf("Error building Sigstore trust root: %v. Note that verification options were provided, "+
+		"so a Sigstore trust root is required.", e.Err)
 }
 
 // Unwrap returns the reason, in which ctx's error stays visible.

@@ -57,6 +57,13 @@ func New(cfg Config, options Options) (*Verifier, error) {
 	return &Verifier{cfg: cfg, need: cfg.need(), options: options}, nil
 }
 
+// Prepare gets the trust root when the config needs one, so that a start can fail before anything is fetched. The error
+// is then a *TrustRootError.
+func (v *Verifier) Prepare(ctx context.Context) error {
+	_, err := v.options.Trust.root(ctx, v.need)
+	return err
+}
+
 // Verify returns the proof that the signatures of d meet the config. Errors as for Check.
 func (v *Verifier) Verify(ctx context.Context, d name.Digest) (proof.Digest, error) {
 	report, err := v.Check(ctx, d)

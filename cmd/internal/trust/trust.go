@@ -1,0 +1,31 @@
+// Package trust finds the Sigstore trust root that both programs verify keyless signatures with: a file that was named,
+// else the public-good instance's, fetched when something needs it.
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"policy-server/registry/verify"
+)
+
+// Source returns the trust root in file, or, when none is named, where to get the public-good one, keeping it in
+// cacheDir. Nothing is fetched here. The file is called so in messages, which differ between the replaced programs.
+func Source(file, called, cacheDir string) (verify.TrustSource, error) {
+	if file == "" {
+		return verify.FetchedTrust(verify.NewTUF(verify.TUFConfig{CacheDir: cacheDir}).TrustRoot), nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return verify.TrustSource{}, fmt.Errorf("could not read Sigstore %s %s: %w", called, file, err)
+	}
+	root, err := verify.ParseTrustRoot(data)
+	switch {
+	case errors.Is(err, verify.ErrNoTrustedRoot):
+		return verify.TrustSource{}, fmt.Errorf("Sigstore %s %s %w", called, file, err)
+	case err != nil:
+		return verify.TrustSource{}, fmt.Errorf("could not parse Sigstore trust config file %s: %w", file, err)
+	}
+	return verify.GivenTrust(root), nil
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"go.uber.org/zap"
+
+	"policy-server/registry"
+	"policy-server/registry/verify"
+)
+
+// loggedVerifier is the policies' Verifier. It logs what each module was accepted for.
+type loggedVerifier struct {
+	*verify.Verifier
+	log *zap.Logger
+}
+
+// newVerifier fails when cfg needs a trust root that cannot be had: no module could then be accepted.
+func newVerifier(
+	ctx context.Context, cfg verify.Config, options verify.Options, log *zap.Logger,
+) (loggedVerifier, error) {
+	v, err := verify.New(cfg, options)
+	if err != nil {
+		return loggedVerifier{}, err
+	}
+	return loggedVerifier{v, log}, v.Prepare(ctx)
+}
+
+// Verify is the Verifier's, with a line for each constraint that was met.
+func (v loggedVerifier) Verify(ctx context.Context, digest name.Digest) (registry.VerifiedDigest, error) {
+	report, err := v.Check(ctx, digest)
+	if err != nil {
+		return registry.VerifiedDigest{}, err
+	}
+	for _, met := range report.Met {
+		v.log.Info("signature accepted", zap.Stringer("module", digest),
+			zap.String("constraint", met.Path), zap.Stringer("signature", met.Signature))
+	}
+	return report.Digest, nil
+}
