@@ -51,13 +51,26 @@ var errAttestation = errors.New("attestation")
 // parseBundle reads a bundle of any version sigstore-go knows. The error is errAttestation for one that is about
 // something else than being signed.
 func parseBundle(data []byte) (*attached, error) {
+	a, err := decodeBundle(data)
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	s := a.statement
+	if s != nil && (s.PredicateType != signPredicateType || !strings.HasPrefix(s.Type, statementType)) {
+		return nil, fmt.Errorf("%w: predicate of type %.100q", errAttestation, s.PredicateType)
+	}
+	return a, nil
+}
+
+// decodeBundle is parseBundle for a statement of any predicate.
+func decodeBundle(data []byte) (*attached, error) {
 	a := &attached{Bundle: new(bundle.Bundle)}
 	if err := a.UnmarshalJSON(data); err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+		return nil, err
 	}
 	var err error
 	if a.content, err = a.SignatureContent(); err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+		return nil, err
 	}
 	if a.content.MessageSignatureContent() != nil {
 		return a, nil
@@ -68,14 +81,11 @@ func parseBundle(data []byte) (*attached, error) {
 	}
 	payload, err := envelope.DecodeB64Payload()
 	if err != nil {
-		return nil, fmt.Errorf("bundle: payload: %w", err)
+		return nil, fmt.Errorf("payload: %w", err)
 	}
 	a.statement = new(statement)
 	if err := json.Unmarshal(payload, a.statement); err != nil {
-		return nil, fmt.Errorf("bundle: statement: %w", err)
-	}
-	if a.statement.PredicateType != signPredicateType || !strings.HasPrefix(a.statement.Type, statementType) {
-		return nil, fmt.Errorf("%w: predicate of type %.100q", errAttestation, a.statement.PredicateType)
+		return nil, fmt.Errorf("statement: %w", err)
 	}
 	return a, nil
 }
@@ -97,10 +107,8 @@ func (a *attached) signedBy(_ context.Context, v signature.Verifier, digest v1.H
 	if a.statement != nil {
 		return verify.VerifySignature(a.content, content, keyMaterial(v))
 	}
-	sum, err := hex.DecodeString(digest.Hex)
-	if err != nil {
-		return err
-	}
+	// Over what it says to be over; whether that is digest is for claims to tell.
+	sum := a.content.MessageSignatureContent().Digest()
 	return verify.VerifySignatureWithArtifactDigests(a.content, content, keyMaterial(v),
 		[]verify.ArtifactDigest{{Algorithm: digest.Algorithm, Digest: sum}})
 }

@@ -25,6 +25,11 @@ import (
 // fuzzDigest is what the fuzz targets verify; nothing has to be stored under it.
 const fuzzDigest = "registry.example/policy@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+func fuzzName(t testing.TB) name.Digest {
+	t.Helper()
+	return must[name.Digest](t)(name.NewDigest(fuzzDigest))
+}
+
 // cannedRegistry answers every manifest and every blob with the same bytes, without a network.
 type cannedRegistry struct{ manifest, blob []byte }
 

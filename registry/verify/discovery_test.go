@@ -1,0 +1,301 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/sigstore/cosign/v2/pkg/oci/static"
+
+	"policy-server/internal/sigstoretest"
+	"policy-server/registry/verify"
+)
+
+func aliceAsked(with annotations) verify.Constraint {
+	return verify.GenericIssuer{Issuer: aliceIssuer, Subject: verify.SubjectEqual(aliceSubject), Annotations: with}
+}
+
+// A failure in one place hides nothing in the other; what decides is what could be read, or that something could not.
+func TestBothPlaces(t *testing.T) {
+	authority := newAuthority(t)
+	root, signer := trustRoot(t, authority), issue(t, authority, alice())
+	legacy := func(t *testing.T, d name.Digest) {
+		attachLayer(t, d, makeLayer(t, authority, signer, d, annotations{"in": "legacy"}, sigstoretest.How{}))
+	}
+	bundle := func(t *testing.T, d name.Digest) {
+		attachBundle(t, d, makeBundle(t, authority, signer, d, annotations{"in": "bundle"}, sigstoretest.How{}))
+	}
+	const down = http.StatusInternalServerError
+	cases := []struct {
+		name    string
+		attach  []func(*testing.T, name.Digest)
+		broken  string // part of paths that answer 500
+		asked   annotations
+		want    any    // nil: verified
+		message string // what the error says
+	}{
+		{"in both", []func(*testing.T, name.Digest){legacy, bundle}, "", nil, nil, ""},
+		{"the one in the other place", []func(*testing.T, name.Digest){legacy, bundle}, "", annotations{"in": "bundle"}, nil, ""},
+		{"legacy, referrers broken", []func(*testing.T, name.Digest){legacy}, "/referrers/", nil, nil, ""},
+		{"bundle, tags broken", []func(*testing.T, name.Digest){bundle}, ".sig", nil, nil, ""},
+		{"nothing", nil, "", nil, new(*verify.UnverifiedError), "no signatures found for image"},
+		{"nothing, referrers broken", nil, "/referrers/", nil, new(*verify.LookupError), "500"},
+		{"nothing, tags broken", nil, ".sig", nil, new(*verify.LookupError), "500"},
+		{"nothing, both broken", nil, "/v2/policy", nil, new(*verify.LookupError), "500"},
+		{
+			"legacy does not suffice, referrers broken", []func(*testing.T, name.Digest){legacy}, "/referrers/",
+			annotations{"in": "bundle"}, new(*verify.LookupError), `do not suffice: Image verification failed: missing signatures`,
+		},
+		{
+			"bundle does not suffice, tags broken", []func(*testing.T, name.Digest){bundle}, ".sig",
+			annotations{"in": "legacy"}, new(*verify.LookupError), `Annotation not satisfied: "in": want "legacy", got "bundle"`,
+		},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRegistry(t, withReferrers)
+			d := r.push(t)
+			for _, attach := range tc.attach {
+				attach(t, d)
+			}
+			if tc.broken != "" {
+				r.answer = failing(tc.broken, down, "")
+			}
+			_, err := trusting(t, r, allOf(aliceAsked(tc.asked)), root).Verify(t.Context(), d)
+			if tc.want == nil {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !errors.As(err, tc.want) || !strings.Contains(err.Error(), tc.message) {
+				t.Errorf("got %T: %v, want %T with %q", err, err, tc.want, tc.message)
+			}
+			var unverified *verify.UnverifiedError
+			if _, lookup := tc.want.(**verify.LookupError); lookup && errors.As(err, &unverified) {
+				t.Errorf("taken for the last word: %v", err)
+			}
+		})
+	}
+}
+
+// TestBundles holds what counts as a signature among the referrers.
+func TestBundles(t *testing.T) {
+	authority := newAuthority(t)
+	root, signer := trustRoot(t, authority), issue(t, authority, alice())
+	good := func(t *testing.T, d name.Digest) []byte {
+		return must[[]byte](t)(makeBundle(t, authority, signer, d, nil, sigstoretest.How{}).Bundle())
+	}
+	announced := annotations{"dev.sigstore.bundle.predicateType": sigstoretest.PredicateType}
+	const unsigned = "no signatures found for image"
+	cases := []struct {
+		name    string
+		content func(*testing.T, name.Digest) []byte
+		say     annotations // of the manifest
+		refused string      // "": accepted
+	}{
+		{"announced", good, announced, ""},
+		{"not announced", good, nil, ""},
+		{"version 0.2", func(t *testing.T, d name.Digest) []byte {
+			return bytes.Replace(good(t, d), []byte("bundle.v0.3+json"), []byte("bundle+json;version=0.2"), 1)
+		}, announced, ""},
+		{"version 0.1", func(t *testing.T, d name.Digest) []byte {
+			return bytes.Replace(good(t, d), []byte("bundle.v0.3+json"), []byte("bundle+json;version=0.1"), 1)
+		}, announced, ""},
+		{"version 0.4", func(t *testing.T, d name.Digest) []byte {
+			return bytes.Replace(good(t, d), []byte("bundle.v0.3+json"), []byte("bundle.v0.4+json"), 1)
+		}, announced, "bundle: "},
+		{"older kind of log entry", func(t *testing.T, d name.Digest) []byte {
+			return must[[]byte](t)(makeBundle(t, authority, signer, d, nil, sigstoretest.How{Log: sigstoretest.RekorV1Intoto}).Bundle())
+		}, announced, ""},
+		{"second log", func(t *testing.T, d name.Digest) []byte {
+			return must[[]byte](t)(makeBundle(t, authority, signer, d, nil, sigstoretest.How{Log: sigstoretest.RekorV2, Timestamped: true}).Bundle())
+		}, announced, ""},
+		{"second log without a time", func(t *testing.T, d name.Digest) []byte {
+			return must[[]byte](t)(makeBundle(t, authority, signer, d, nil, sigstoretest.How{Log: sigstoretest.RekorV2}).Bundle())
+		}, announced, "no proof of the signing time"},
+		{"second log, proof of another entry", func(t *testing.T, d name.Digest) []byte {
+			how := sigstoretest.How{Log: sigstoretest.RekorV2, Timestamped: true}
+			s := makeBundle(t, authority, signer, d, nil, how)
+			s.Entry = makeBundle(t, authority, signer, d, annotations{"a": "b"}, how).Entry
+			return must[[]byte](t)(s.Bundle())
+		}, announced, "not in transparency log"},
+		{"over the manifest, without envelope", func(t *testing.T, d name.Digest) []byte {
+			manifest := must[*remote.Descriptor](t)(remote.Get(d)).Manifest
+			return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignPayload(signer, manifest, sigstoretest.How{})).Bundle())
+		}, nil, ""},
+		{"over another manifest, without envelope", func(t *testing.T, _ name.Digest) []byte {
+			return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignPayload(signer, []byte("{}"), sigstoretest.How{})).Bundle())
+		}, nil, "payload is for another digest"},
+		{"attestation, announced", good, annotations{"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}, unsigned},
+		{"attestation, not announced", func(t *testing.T, d name.Digest) []byte {
+			hash := must[v1.Hash](t)(v1.NewHash(d.DigestStr()))
+			statement := bytes.Replace(must[[]byte](t)(sigstoretest.Statement(hash, nil)),
+				[]byte(sigstoretest.PredicateType), []byte("https://slsa.dev/provenance/v1"), 1)
+			return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignStatement(signer, statement, sigstoretest.How{})).Bundle())
+		}, nil, unsigned},
+		{"proof damaged", func(t *testing.T, d name.Digest) []byte {
+			s := makeBundle(t, authority, signer, d, nil, sigstoretest.How{})
+			s.Entry.InclusionProof.Hashes[0][0] ^= 1
+			return must[[]byte](t)(s.Bundle())
+		}, announced, "not in transparency log"},
+		{"proof missing", func(t *testing.T, d name.Digest) []byte {
+			s := makeBundle(t, authority, signer, d, nil, sigstoretest.How{})
+			s.Entry.InclusionProof = nil
+			return must[[]byte](t)(s.Bundle())
+		}, announced, "inclusion proof missing in bundle"},
+		{"proof without promise: no time", func(t *testing.T, d name.Digest) []byte {
+			s := makeBundle(t, authority, signer, d, nil, sigstoretest.How{})
+			s.Entry.InclusionPromise = nil
+			return must[[]byte](t)(s.Bundle())
+		}, announced, "no proof of the signing time"},
+		{"not JSON", func(*testing.T, name.Digest) []byte { return []byte("hello") }, announced, "bundle: "},
+		{"too large", func(*testing.T, name.Digest) []byte { return bytes.Repeat([]byte(" "), 1<<20+1) }, announced, "bundle of 1048577 bytes, more than the limit of 1048576"},
+	}
+	for _, r := range []*registryServer{newRegistry(t), newRegistry(t, withReferrers)} {
+		for _, tc := range cases {
+			t.Run(tc.name, func(t *testing.T) {
+				d := r.push(t)
+				if err := sigstoretest.AttachReferrer(t.Context(), d, tc.content(t, d), tc.say); err != nil {
+					t.Fatal(err)
+				}
+				_, err := trusting(t, r, allOf(aliceAsked(nil)), root).Verify(t.Context(), d)
+				if tc.refused == "" {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				var unverified *verify.UnverifiedError
+				if !errors.As(err, &unverified) || !strings.Contains(err.Error(), tc.refused) {
+					t.Errorf("got %v, want an UnverifiedError with %q", err, tc.refused)
+				}
+				attachBundle(t, d, makeBundle(t, authority, signer, d, nil, sigstoretest.How{}))
+				if _, err := trusting(t, r, allOf(aliceAsked(nil)), root).Verify(t.Context(), d); err != nil {
+					t.Errorf("beside a good one: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Annotations of a legacy layer are anybody's: whatever they hold is a reason, and never more than that.
+func TestLayerAnnotations(t *testing.T) {
+	authority := newAuthority(t)
+	root, signer := trustRoot(t, authority), issue(t, authority, alice())
+	cases := []struct{ name, key, value, refused string }{
+		{"nothing changed", "", "", ""},
+		{"chain is not looked at", static.ChainAnnotationKey, "hello", ""},
+		{"certificate empty", static.CertificateAnnotationKey, "", "not keyless: no certificate"},
+		{"certificate that is none", static.CertificateAnnotationKey, "hello", "no PEM block"},
+		{"certificate that is a key", static.CertificateAnnotationKey, string(signer.Signer.PublicKeyPEM()), "x509: malformed"},
+		{"log entry is no JSON", static.BundleAnnotationKey, "hello", "not in transparency log: annotation"},
+		{"log entry null", static.BundleAnnotationKey, "null", "body: want a string"},
+		{"log entry with a number for a body", static.BundleAnnotationKey, `{"Payload":{"body":7}}`, "body: want a string"},
+		{"log entry without promise", static.BundleAnnotationKey, `{"Payload":{"body":"e30="}}`, "SignedEntryTimestamp: missing"},
+		{"log entry of another kind", static.BundleAnnotationKey, `{"SignedEntryTimestamp":"AA==","Payload":{"body":"eyJraW5kIjoicmVrb3JkIn0="}}`, `entry of kind "rekord"`},
+		{"timestamp that is none", static.RFC3161TimestampAnnotationKey, `{"SignedRFC3161Timestamp":"AA=="}`, ""},
+		{"timestamp null", static.RFC3161TimestampAnnotationKey, `null`, ""},
+	}
+	r := newRegistry(t)
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			d := r.push(t)
+			attachLayer(t, d, makeLayer(t, authority, signer, d, nil, sigstoretest.How{}))
+			if tc.key != "" {
+				edit(t, r, d, func(m *v1.Manifest) { m.Layers[0].Annotations[tc.key] = tc.value })
+			}
+			_, err := trusting(t, r, allOf(aliceAsked(nil)), root).Verify(t.Context(), d)
+			if reason := reasonOf(t, err); tc.refused == "" && reason != nil || tc.refused != "" && (reason == nil || !strings.Contains(reason.Error(), tc.refused)) {
+				t.Errorf("got %v, want %q", reason, tc.refused)
+			}
+		})
+	}
+}
+
+func TestReferrersLimits(t *testing.T) {
+	authority := newAuthority(t)
+	v := func(r *registryServer) *verify.Verifier {
+		return trusting(t, r, allOf(aliceAsked(nil)), trustRoot(t, authority))
+	}
+	index := func(n int) string {
+		entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:` + strings.Repeat("0", 64) + `"}`
+		return `{"schemaVersion":2,"manifests":[` + strings.TrimSuffix(strings.Repeat(entry+",", n), ",") + `]}`
+	}
+	cases := []struct{ name, body, want string }{
+		{"too many referrers", index(513), "513 entries, more than the limit of 512"},
+		{"listed and gone", index(3), "no signatures found for image"},
+		{"not an index", `[]`, "cannot unmarshal"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRegistry(t)
+			d := r.push(t)
+			r.answer = func(w http.ResponseWriter, req *http.Request) bool {
+				if !strings.Contains(req.URL.Path, "/referrers/") {
+					return false
+				}
+				w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+				_, _ = io.WriteString(w, tc.body)
+				return true
+			}
+			if _, err := v(r).Verify(t.Context(), d); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	t.Run("too many bundles", func(t *testing.T) {
+		r := newRegistry(t, withReferrers)
+		d := r.push(t)
+		for i := range 65 {
+			if err := sigstoretest.AttachBundle(t.Context(), d, fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := v(r).Verify(t.Context(), d); err == nil || !strings.Contains(err.Error(), "65 bundles, more than the limit of 64") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestList(t *testing.T) {
+	authority := newAuthority(t)
+	r := newRegistry(t)
+	d := r.push(t)
+	workflow := issue(t, authority, sigstoretest.Workflow("alice/policy"))
+	attachLayer(t, d, makeLayer(t, authority, issue(t, authority, alice()), d, annotations{"env": "prod"}, sigstoretest.How{}))
+	attachBundle(t, d, makeBundle(t, newAuthority(t), workflow, d, nil, sigstoretest.How{})) // logged where nobody trusts
+	sign(t, newSigner(t), d, nil)
+	list, err := verify.List(t.Context(), d, r.options(t.Context()))
+	if err != nil || len(list) != 3 {
+		t.Fatalf("got %v, %v", list, err)
+	}
+	person, key, run := list[0], list[1], list[2]
+	if person.Layout != verify.LayoutLegacy || person.Keyless.Subject != aliceSubject || person.Annotations["env"] != "prod" {
+		t.Errorf("got %+v", person)
+	}
+	if key.Keyless != nil || key.Log != nil || key.Unusable != nil {
+		t.Errorf("got %+v", key)
+	}
+	if run.Layout != verify.LayoutBundle || run.Keyless.GitHub.Repository != "alice/policy" || run.Log.Index < 1000 {
+		t.Errorf("got %+v", run)
+	}
+	r.answer = failing("/referrers/", http.StatusInternalServerError, "")
+	var lookup *verify.LookupError
+	if list, err := verify.List(t.Context(), d, r.options(t.Context())); len(list) != 2 || !errors.As(err, &lookup) {
+		t.Errorf("with one place broken: got %v, %v", list, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := verify.List(ctx, d, r.options(ctx)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
