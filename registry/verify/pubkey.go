@@ -68,7 +68,9 @@ func (in inspection) matchKey(ctx context.Context, key PublicKey, s *candidate) 
 	if in.trust == nil {
 		return signed, said, nil
 	}
-	signed.Log, err = in.trust.loggedBy(s.evidence, key)
+	if signed.Log, err = in.trust.loggedBy(s.evidence, key); signed.Log != nil {
+		signed.Time = signed.Log.Time
+	}
 	return signed, said, err
 }
 
