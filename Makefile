@@ -40,6 +40,10 @@ test-cosign: ## test against cosign itself, which takes minutes to build
 	GOBIN=$(CURDIR)/build/tools go install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
 	go test -tags cosign -run '^TestCosign' -v ./internal/e2e
 
+.PHONY: test-real
+test-real: ## verify against a private Sigstore and cosign 2 and 3 themselves; the first run builds them, about 20 minutes
+	gotestsum=$$(go tool -n gotestsum) && cd internal/real && GOWORK=off $$gotestsum --format testname -- -count 1 -timeout 90m .
+
 .PHONY: check
 check: ## what CI runs: formatting, vet, lint, tidy modules, rebuilt guests, and all tests
 	@unformatted=$$(gofmt -l admission cmd hostcalls internal policies-examples policy registry runtime sdk server benches); \
@@ -51,6 +55,7 @@ check: ## what CI runs: formatting, vet, lint, tidy modules, rebuilt guests, and
 	GOWORK=off go mod tidy -diff
 	cd sdk && GOWORK=off go mod tidy -diff
 	cd policies-examples && GOWORK=off go mod tidy -diff
+	cd internal/real && GOWORK=off go mod tidy -diff && GOWORK=off go vet .
 	GOOS=darwin go vet ./runtime/... ./registry
 	GOOS=windows go vet ./runtime/... ./registry
 	$(MAKE) guests
