@@ -174,6 +174,9 @@ func TestSilentServers(t *testing.T) {
 	}{
 		{"instead of a manifest", manifests, func(silence http.HandlerFunc) []http.HandlerFunc { return []http.HandlerFunc{silence} }, 1, false},
 		{"instead of a layer", blobs, func(silence http.HandlerFunc) []http.HandlerFunc { return []http.HandlerFunc{silence} }, 1, false},
+		{"behind the headers of a layer", blobs, func(silence http.HandlerFunc) []http.HandlerFunc {
+			return []http.HandlerFunc{first(0, module, silence)}
+		}, 1, false},
 		{"in a layer, once", blobs, func(silence http.HandlerFunc) []http.HandlerFunc {
 			return []http.HandlerFunc{first(1000, module, silence), serve(module, "")}
 		}, 2, true},

@@ -75,6 +75,8 @@ func newTransport(proxy func(*url.URL) (*url.URL, error), tlsConfig *tls.Config)
 		ForceAttemptHTTP2:   true,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // digests and ranges are of the bytes as they are
+		// A connection that died without a word would otherwise be used for every further request until TCP notices.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second},
 	}
 }
 

@@ -52,6 +52,11 @@ func TestConnectionPolicy(t *testing.T) {
 			writeFile(t, file, s.ca())
 			return authority(registry.Authority{Path: file}, s.host)
 		}, nil},
+		{"TLS, authority as DER file", tlsServer, func(t *testing.T, s *server) registry.Sources {
+			file := filepath.Join(t.TempDir(), "ca.der")
+			writeFile(t, file, s.Certificate().Raw)
+			return authority(registry.Authority{Path: file}, s.host)
+		}, nil},
 		{"TLS, authority of another host", tlsServer,
 			func(_ *testing.T, s *server) registry.Sources {
 				return authority(registry.Authority{Data: s.ca()}, "example.com")
