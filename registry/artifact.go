@@ -43,7 +43,8 @@ func (a *Artifact) HasDigest() bool { return a.digest.DigestStr() != "" }
 // the file there is what the manifest promises, else from the registry, by digest: a tag that moved and a registry that
 // changed its mind since Fetch make no difference. They are checked, then stored, then returned; the caller owns them.
 //
-// The error is a *FetchError, around *DigestMismatchError and *TooLargeError among others.
+// A download that is cut off goes on where it ended, and callers who want the same module at once share one. The error is a
+// *FetchError, around *DigestMismatchError, *TooLargeError and *StalledError among others.
 func (a *Artifact) Module(ctx context.Context, v VerifiedDigest) ([]byte, error) {
 	module, err := a.module(ctx, v)
 	if err != nil {

@@ -100,7 +100,8 @@ func (c *Client) RemoteOptions(ctx context.Context) []remote.Option {
 }
 
 // Fetch finds out what ref means now: for a registry, the digest of its manifest, and the module's layer. Only manifests
-// are read; Artifact.Module reads the module. A tag is asked for here, once. The error is a *FetchError.
+// are read; Artifact.Module reads the module. A tag is asked for here, once. A digest is asked for unless the store has
+// its manifest and a file for the module. The error is a *FetchError.
 func (c *Client) Fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 	artifact, err := c.fetch(ctx, ref)
 	if err != nil {

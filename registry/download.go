@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// download reads one manifest or module whole, over several requests when its connection breaks: the next one asks for what is
-// missing. What the pieces are worth is decided by who has all of them: a layer's by its digest.
+// download reads one manifest or module whole, over several requests when its connection breaks: the next one asks for
+// what is missing. What the pieces are worth is decided by who has all of them: a layer's by its digest.
 type download struct {
 	// open answers with the status 200 or, if the header asks for a range, 206 or 416.
 	open    func(ctx context.Context, header http.Header) (*http.Response, error)
@@ -79,7 +79,7 @@ func (d *download) readOn(ctx context.Context) error {
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		d.begin(resp)
-	case from == 0 || !d.continues(resp, from):
+	case !d.continues(resp, from):
 		d.noRanges = true
 		return &cutOffError{after: from, err: fmt.Errorf("the server sent something else than the rest of it: status %d", resp.StatusCode)}
 	}
@@ -155,6 +155,8 @@ func (d *download) append(ctx context.Context, resp *http.Response) error {
 		return err
 	case err == nil && (d.size < 0 || before+n >= d.size):
 		return nil
+	case d.addressed && before+n == d.size:
+		return nil // whatever there was behind it
 	case err == nil && resp.StatusCode == http.StatusOK && resp.ContentLength >= 0:
 		return nil // shorter than it should be, but all there is
 	case err == nil:

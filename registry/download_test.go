@@ -132,6 +132,7 @@ func TestLayerDownloads(t *testing.T) {
 		{"cut off once, by the registry itself", []http.HandlerFunc{cut(1000, whole), nil}, []string{"", rest(1000)}, ""},
 		{"cut off twice", []http.HandlerFunc{cut(1000, whole), cut(500, whole), whole}, []string{"", rest(1000), rest(1500)}, ""},
 		{"cut off always", []http.HandlerFunc{cut(1000, whole)}, []string{"", rest(1000), rest(2000)}, "the connection was cut off after 3000 bytes"},
+		{"cut off behind the last byte", []http.HandlerFunc{cut(size, unannounced(module))}, []string{""}, ""},
 		{"cut off before the first byte", []http.HandlerFunc{drop, whole}, []string{"", ""}, ""},
 		{"cut off while asked for the rest", []http.HandlerFunc{cut(1000, whole), drop, whole}, []string{"", rest(1000), rest(1000)}, ""},
 		{"ranges ignored", []http.HandlerFunc{cut(1000, whole), unannounced(module)}, []string{"", rest(1000)}, ""},
