@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,7 +77,8 @@ func TestPull_output(t *testing.T) {
 	}
 }
 
-// TestPull_again holds that what is stored is not asked for again, but the tag latest is.
+// TestPull_again holds that what is stored is not asked for again, but the tag latest is, and a digest whose stored module
+// is another one.
 func TestPull_again(t *testing.T) {
 	u := newUser(t)
 	host, stop := u.startsRegistry()
@@ -85,8 +87,15 @@ func TestPull_again(t *testing.T) {
 		u.pushed(module, host+"/pods"+tag)
 		u.must("pull", host+"/pods"+tag)
 	}
+	pinned := host + "/pods@" + u.pushed(module, host+"/pods:v1").DigestStr()
+	u.must("pull", pinned)
 	stop()
 	u.must("pull", host+"/pods:v1")
+	u.must("pull", pinned)
+	if err := os.WriteFile(filepath.Join(u.places.storeDir(), "registry", pinned), read(t, guest(t, "traps")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u.does("pull", pinned).fails(t, `Error: fetch "registry://`+pinned+`": `)
 	u.does("pull", host+"/pods:latest").fails(t, `Error: fetch "registry://`+host+`/pods:latest": `)
 	u.does("pull", host+"/pods:v1", "-k", guest(t, "accepts")).fails(t, "Error: verification key ")
 }
