@@ -81,7 +81,7 @@ with; 1 when something failed; 2 when the command line is wrong.`,
 	command.SetErr(p.stderr)
 	command.SetVersionTemplate(p.name + " {{.Version}}\n")
 	command.SetFlagErrorFunc(usage.FlagError)
-	command.SetUsageTemplate(strings.ReplaceAll(command.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 120"))
+	command.SetUsageTemplate(strings.NewReplacer(".FlagUsages", ".FlagUsagesWrapped 120", "\n  {{.CommandPath}} [command]", "").Replace(command.UsageTemplate()))
 	command.Flags().BoolP("version", "V", false, "print the version")
 	p.verbose.add(command.PersistentFlags(), "verbose", "v", "log details as well")
 	p.noColor.add(command.PersistentFlags(), "no-color", "", "accepted and without effect: nothing is coloured")

@@ -4,16 +4,10 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"log"
-	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
 	"policy-server/internal/guests"
 	"policy-server/internal/sigstorehttp"
@@ -129,13 +123,6 @@ func TestCosign_keyless(t *testing.T) {
 	}
 }
 
-func startsRegistry(t *testing.T) (host string) {
-	t.Helper()
-	server := httptest.NewServer(ociregistry.New(ociregistry.WithReferrersSupport(true), ociregistry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	return server.Listener.Addr().String()
-}
-
 // startsSigstore starts a private Sigstore and writes down what those must trust who verify.
 func startsSigstore(t *testing.T, folder string) (services *sigstorehttp.Services, trusted string) {
 	t.Helper()
@@ -153,23 +140,4 @@ func startsSigstore(t *testing.T, folder string) (services *sigstorehttp.Service
 		t.Fatal(err)
 	}
 	return services, writeIn(t, folder, "trusted_root.json", string(document))
-}
-
-// pushes pushes a module and returns its reference by digest.
-func pushes(t *testing.T, sources, module, repository string) string {
-	t.Helper()
-	pushed, stderr, code := policyctl(t, "push", "--sources-path", sources, "-o", "json", module, repository)
-	if code != 0 {
-		t.Fatal(stderr)
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(pushed, `{"immutable_ref":"`), `"}`)
-}
-
-func writeIn(t *testing.T, folder, name, content string) string {
-	t.Helper()
-	file := filepath.Join(folder, name)
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }

@@ -30,11 +30,16 @@ func published(t *testing.T, options ...ociregistry.Option) name.Digest {
 	t.Helper()
 	server := httptest.NewServer(ociregistry.New(append(options, ociregistry.Logger(log.New(io.Discard, "", 0)))...))
 	t.Cleanup(server.Close)
+	return publishedAt(t, server.Listener.Addr().String())
+}
+
+func publishedAt(t *testing.T, host string) name.Digest {
+	t.Helper()
 	image, err := random.Image(10, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tag, err := name.NewTag(server.Listener.Addr().String() + "/acme/pods:v1")
+	tag, err := name.NewTag(host + "/acme/pods:v1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ type Receipt struct {
 }
 
 // Sign signs d with annotations, which may be nil, and adds the signature to those d has. Nothing is written to the
-// registry unless all that was asked to witness the signature did.
+// registry unless all that was asked to witness the signature did. The error is an *AttachError when it is the registry's.
 func (s *Signer) Sign(ctx context.Context, d name.Digest, layout Layout, annotations map[string]string) (Receipt, error) {
 	content, attach, err := s.prepare(d, layout, annotations)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Signer) Sign(ctx context.Context, d name.Digest, layout Layout, annotat
 		return Receipt{}, fmt.Errorf("sign %s: %w", d, err)
 	}
 	if err := attach(ctx, signed); err != nil {
-		return Receipt{}, fmt.Errorf("attach a signature to %s: %w", d, err)
+		return Receipt{}, newAttachError(d, err)
 	}
 	return receipt, nil
 }

@@ -3,7 +3,13 @@ package sign_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
@@ -189,6 +195,33 @@ func TestSign_failures(t *testing.T) {
 				t.Errorf("tags %v, %v", tags, err)
 			}
 		})
+	}
+}
+
+// TestSign_readOnly holds that somebody who may read but not push is told so, without the addresses of uploads.
+func TestSign_readOnly(t *testing.T) {
+	images := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
+	var readOnly atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if readOnly.Load() && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		images.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	digest := publishedAt(t, server.Listener.Addr().String())
+	readOnly.Store(true)
+	for _, layout := range layouts {
+		signer, err := sign.New(sign.Config{Key: newKey(t), Remote: func(ctx context.Context) []remote.Option { return []remote.Option{remote.WithContext(ctx)} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = signer.Sign(t.Context(), digest, layout, nil)
+		var failed *sign.AttachError
+		if !errors.As(err, &failed) || !strings.HasPrefix(failed.Hint(), `put credentials for "`+digest.RegistryStr()+`" that may push`) || !strings.HasPrefix(err.Error(), "attach a signature to "+digest.Name()+": ") {
+			t.Errorf("%s: got %v", layout, err)
+		}
 	}
 }
 
