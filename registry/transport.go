@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -59,10 +60,23 @@ func newConnections(sources Sources) (*connections, error) {
 
 func proxyFunc(proxies *Proxies) func(*url.URL) (*url.URL, error) {
 	if proxies == nil {
-		return httpproxy.FromEnvironment().ProxyFunc()
+		return environmentProxies().ProxyFunc()
 	}
 	section := httpproxy.Config{HTTPProxy: proxies.HTTPProxy, HTTPSProxy: proxies.HTTPSProxy, NoProxy: proxies.NoProxy}
 	return section.ProxyFunc()
+}
+
+// environmentProxies reads the proxy variables. As in Kubewarden, and unlike in Go, the names in upper case win.
+func environmentProxies() *httpproxy.Config {
+	proxies := httpproxy.FromEnvironment()
+	for name, proxy := range map[string]*string{
+		"HTTP_PROXY": &proxies.HTTPProxy, "HTTPS_PROXY": &proxies.HTTPSProxy, "NO_PROXY": &proxies.NoProxy,
+	} {
+		if upper := os.Getenv(name); upper != "" {
+			*proxy = upper
+		}
+	}
+	return proxies
 }
 
 func newTransport(proxy func(*url.URL) (*url.URL, error), tlsConfig *tls.Config) *http.Transport {
