@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,8 +57,15 @@ func (p places) findAllStored(names []string) ([]registry.StoredModule, error) {
 	return modules, nil
 }
 
-// writeArchive makes the archive aside, so that a failure leaves what was there.
+// writeArchive makes the archive aside, so that a failure leaves what was there. What is no file, a pipe for example, is
+// written to.
 func writeArchive(file string, store registry.Store, modules []registry.StoredModule) (err error) {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return writeToDevice(file, store, modules)
+	}
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target // a link stays one
+	}
 	aside, err := os.CreateTemp(filepath.Dir(file), ".partial-*")
 	if err != nil {
 		return saidf("cannot create file %s: %w", file, system(err))
@@ -81,4 +89,12 @@ func writeArchive(file string, store registry.Store, modules []registry.StoredMo
 		return saidf("cannot create file %s: %w", file, system(err))
 	}
 	return nil
+}
+
+func writeToDevice(file string, store registry.Store, modules []registry.StoredModule) error {
+	device, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return saidf("cannot create file %s: %w", file, system(err))
+	}
+	return errors.Join(store.Save(device, modules), device.Close())
 }

@@ -191,6 +191,27 @@ func TestSaveLoad_case08(t *testing.T) {
 	}
 }
 
+// TestSave_link holds that a link to a file, and what is no file at all, are not replaced by one.
+func TestSave_link(t *testing.T) {
+	u := newUser(t)
+	u.writes(filepath.Join(u.places.storeDir(), "registry/ghcr.io/p:v1"), string(read(t, guest(t, "accepts"))))
+	link, file := filepath.Join(u.dir, "link"), u.writes("policies.tar.gz", "old")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	device := filepath.Join(u.dir, "null")
+	if err := os.Symlink(os.DevNull, device); err != nil {
+		t.Fatal(err)
+	}
+	for _, output := range []string{link, device} {
+		u.must("save", "-o", output, "registry://ghcr.io/p:v1")
+		if info, err := os.Lstat(output); err != nil || info.Mode().Type() != os.ModeSymlink {
+			t.Errorf("%s: %v, %v", output, info.Mode(), err)
+		}
+	}
+	u.must("load", "--input", file)
+}
+
 func TestSaveLoad_errors(t *testing.T) {
 	u := newUser(t)
 	u.writes(filepath.Join(u.places.storeDir(), "registry/ghcr.io/p:v1"), string(read(t, guest(t, "accepts"))))
