@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -106,7 +107,7 @@ func printYAML(w io.Writer, metadata policy.Metadata) error {
 // yamlOf writes a JSON document as YAML, its members in their order.
 func yamlOf(document []byte) ([]byte, error) {
 	var root yaml.Node
-	if err := yaml.Unmarshal(document, &root); err != nil { // JSON, as Go encodes it, is YAML
+	if err := yaml.Unmarshal(escaped(document), &root); err != nil {
 		return nil, err
 	}
 	blockStyle(&root)
@@ -118,6 +119,20 @@ func yamlOf(document []byte) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), encoder.Close()
+}
+
+// escaped makes YAML of JSON as Go encodes it, which leaves characters unescaped that YAML refuses or takes for something
+// else: DEL, the C1 controls with NEL, a line break, among them, the byte order mark and two noncharacters.
+func escaped(document []byte) []byte {
+	out := make([]byte, 0, len(document))
+	for _, r := range string(document) {
+		if 0x7f <= r && r <= 0x9f || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			out = fmt.Appendf(out, `\u%04x`, r)
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 // blockStyle drops JSON's brackets and quotes. The encoder puts quotes where they are needed.

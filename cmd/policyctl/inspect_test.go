@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.yaml.in/yaml/v3"
 
 	"policy-server/policy"
@@ -238,6 +240,46 @@ func TestInspect_case72_signatures(t *testing.T) {
 	}
 }
 
+// FuzzSignatures: manifests that can be read can be printed, and the YAML means the same.
+func FuzzSignatures(f *testing.F) {
+	for _, seed := range []string{
+		`{"schemaVersion":2,"layers":[{"mediaType":"application\/x","digest":"sha256:` + strings.Repeat("a", 64) + `","size":1,"annotations":{"\ud83d\ude00":"\u001b[2J","7":"~"}}]}`,
+		`{"schemaVersion":2,"annotations":{"a":"b\n c","<":"\u2028"},"subject":{}}`,
+		`{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		manifest, err := v1.ParseManifest(bytes.NewReader(content))
+		if err != nil {
+			return
+		}
+		var text, document, reason bytes.Buffer
+		found := signatures{Legacy: manifest, Bundles: []*v1.Manifest{manifest}}
+		if err := found.print(&text, nil); err != nil || bytes.ContainsRune(text.Bytes(), 0x1b) {
+			t.Errorf("%v: %q", err, text.String())
+		}
+		if err := found.printYAML(&document, &reason, nil); err != nil || reason.Len() > 0 {
+			t.Fatalf("%v, %s", err, &reason)
+		}
+		encoded, err := json.Marshal(found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got map[string]any
+		if json.Unmarshal(encoded, &want) != nil || yaml.Unmarshal(document.Bytes(), &got) != nil {
+			t.Fatalf("%s\n%s", encoded, &document)
+		}
+		again, err := json.Marshal(got)
+		if err == nil {
+			err = json.Unmarshal(again, &got)
+		}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%v\ngot  %v\nwant %v\nin\n%s", err, got, want, &document)
+		}
+	})
+}
+
 // TestNames covers how run, inspect and push find what they are asked for. Nothing is stored, so the message tells what
 // was looked for.
 func TestNames(t *testing.T) {
@@ -300,7 +342,7 @@ func TestNames_file(t *testing.T) {
 func FuzzInspect(f *testing.F) {
 	for _, seed := range []string{
 		`{"rules":[],"mutating":false}`,
-		`{"protocolVersion":"v1","rules":[{"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["CREATE"]}],"annotations":{"a":"- b\n c ","7":"7","é":"\u0000\ud83d\ude00","<":"~"},"mutating":true}`,
+		`{"protocolVersion":"v1","rules":[{"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["CREATE"]}],"annotations":{"a":"- b\n c ","7":"7","é":"\u0000\ud83d\ude00","<":"~","\u007f":"\ufeff\u0080\u0085\ufffe"},"mutating":true}`,
 		`{"rules":[],"mutating":false,"annotations":{"io.kubewarden.policy.usage":"- \u001b[1m\n\n"},"contextAwareResources":[{"apiVersion":"v1","kind":"Pod"}],"executionMode":"wasi"}`,
 	} {
 		f.Add([]byte(seed))

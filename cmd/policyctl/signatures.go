@@ -23,8 +23,8 @@ import (
 
 // signatures is what lies beside a policy in its registry, as it is: nothing of it is verified.
 type signatures struct {
-	legacy  json.RawMessage   // the manifest under the tag sha256-….sig; nil when there is none
-	bundles []json.RawMessage // the manifests of Sigstore bundles that refer to the policy
+	Legacy  *v1.Manifest   `json:"signatures,omitempty"` // under the tag sha256-….sig; nil when there is none
+	Bundles []*v1.Manifest `json:"bundles,omitempty"`    // of Sigstore bundles that refer to the policy
 }
 
 // Bundles are told by their layer: some registries list referrers by another type than the manifest's own.
@@ -48,17 +48,22 @@ func findSignatures(ctx context.Context, client *registry.Client, uri string) (s
 	options := client.RemoteOptions(ctx)
 	var found signatures
 	tag := digest.Context().Tag(strings.Replace(digest.DigestStr(), ":", "-", 1) + ".sig")
-	switch legacy, err := remote.Get(tag, options...); {
-	case err == nil:
-		found.legacy = legacy.Manifest
-	case !isNotFound(err):
+	if found.Legacy, err = manifest(tag, options); err != nil && !isNotFound(err) {
 		return signatures{}, err
 	}
-	found.bundles, err = findBundles(digest, options)
+	found.Bundles, err = findBundles(digest, options)
 	return found, err
 }
 
-func findBundles(digest name.Digest, options []remote.Option) ([]json.RawMessage, error) {
+func manifest(ref name.Reference, options []remote.Option) (*v1.Manifest, error) {
+	found, err := remote.Get(ref, options...)
+	if err != nil {
+		return nil, err
+	}
+	return v1.ParseManifest(bytes.NewReader(found.Manifest))
+}
+
+func findBundles(digest name.Digest, options []remote.Option) ([]*v1.Manifest, error) {
 	referrers, err := remote.Referrers(digest, options...)
 	if err != nil {
 		return nil, err
@@ -67,17 +72,15 @@ func findBundles(digest name.Digest, options []remote.Option) ([]json.RawMessage
 	if err != nil {
 		return nil, err
 	}
-	var bundles []json.RawMessage
+	var bundles []*v1.Manifest
 	for _, entry := range index.Manifests[:min(len(index.Manifests), maxBundles)] {
-		found, err := remote.Get(digest.Context().Digest(entry.Digest.String()), options...)
-		if isNotFound(err) {
-			continue // the list outlives what it lists
-		}
-		if err != nil {
+		found, err := manifest(digest.Context().Digest(entry.Digest.String()), options)
+		switch {
+		case isNotFound(err): // the list outlives what it lists
+		case err != nil:
 			return nil, err
-		}
-		if manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && isBundle(manifest) {
-			bundles = append(bundles, found.Manifest)
+		case isBundle(found):
+			bundles = append(bundles, found)
 		}
 	}
 	return bundles, nil
@@ -99,7 +102,7 @@ func (s signatures) unsigned(err error) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("Cannot determine if the policy has been signed. There was an error while attempting to fetch its signatures from the remote registry: %v ", err)
-	case s.legacy == nil && len(s.bundles) == 0:
+	case s.Legacy == nil && len(s.Bundles) == 0:
 		return "No sigstore signatures found"
 	}
 	return ""
@@ -113,11 +116,11 @@ func (s signatures) print(w io.Writer, err error) error {
 	}
 	var out strings.Builder
 	out.WriteString("\nSigstore signatures\n")
-	for _, content := range append([]json.RawMessage{s.legacy}, s.bundles...) {
-		manifest, err := v1.ParseManifest(bytes.NewReader(content))
-		if err != nil {
-			continue // there is none, or it is no manifest
-		}
+	manifests := s.Bundles
+	if s.Legacy != nil {
+		manifests = append([]*v1.Manifest{s.Legacy}, manifests...)
+	}
+	for _, manifest := range manifests {
 		for _, layer := range manifest.Layers {
 			annotations := maps.Clone(manifest.Annotations) // where bundles have theirs
 			if annotations == nil {
@@ -153,10 +156,7 @@ func (s signatures) printYAML(stdout, stderr io.Writer, err error) error {
 		_, err := fmt.Fprintln(stderr, printable(reason))
 		return err
 	}
-	document, err := json.Marshal(struct {
-		Legacy  json.RawMessage   `json:"signatures,omitempty"`
-		Bundles []json.RawMessage `json:"bundles,omitempty"`
-	}{s.legacy, s.bundles})
+	document, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
