@@ -109,7 +109,7 @@ func checkStoredName(name string) error {
 	case !slices.Contains([]string{SchemeHTTP, SchemeHTTPS, SchemeRegistry}, elements[0]) || len(elements) < 2:
 		return fmt.Errorf("not in a directory called %s, %s or %s", SchemeHTTP, SchemeHTTPS, SchemeRegistry)
 	case slices.Contains(elements, "") || slices.Contains(elements, ".") || slices.Contains(elements, ".."),
-		!filepath.IsLocal(filepath.FromSlash(name)), strings.HasPrefix(elements[len(elements)-1], partial):
+		!filepath.IsLocal(filepath.FromSlash(name)), strings.HasPrefix(elements[len(elements)-1], partialPrefix):
 		return errors.New("not the path of a stored module")
 	}
 	return nil

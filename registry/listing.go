@@ -44,7 +44,7 @@ func (s Store) List() ([]StoredModule, error) {
 			if err != nil {
 				return err
 			}
-			if !entry.Type().IsRegular() || strings.HasPrefix(entry.Name(), partial) {
+			if !entry.Type().IsRegular() || strings.HasPrefix(entry.Name(), partialPrefix) {
 				return nil
 			}
 			relative, err := filepath.Rel(s.root, path)

@@ -81,8 +81,8 @@ func (s Store) save(ref Reference, module []byte) error {
 }
 
 const (
-	partial    = ".partial-"
-	partialAge = time.Hour // longer than any file takes to be written
+	partialPrefix = ".partial-"
+	partialAge    = time.Hour // longer than any file takes to be written
 )
 
 // sweep deletes what processes left behind in dir that ended while they wrote a file.
@@ -92,7 +92,7 @@ func sweep(dir string, now time.Time) {
 		return // it costs space only
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), partial) {
+		if !strings.HasPrefix(entry.Name(), partialPrefix) {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > partialAge {
@@ -108,7 +108,7 @@ func replaceFile(path string, content []byte) (err error) {
 		return err
 	}
 	sweep(dir, time.Now())
-	aside, err := os.CreateTemp(dir, partial+"*")
+	aside, err := os.CreateTemp(dir, partialPrefix+"*")
 	if err != nil {
 		return err
 	}
