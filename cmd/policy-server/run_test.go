@@ -112,6 +112,10 @@ func TestStartErrors(t *testing.T) {
 		"unreadable authority":    {[]string{"--policies", none, "--sources-path", file(t, "source_authorities: {a.com: [{type: Path, path: /none.pem}]}")}, "Error: error while loading sources from "},
 		"no verification file":    {[]string{"--policies", none, "--verification-path", "/none.yml"}, "Error: failed to read verification file: "},
 		"bad verification file":   {[]string{"--policies", none, "--verification-path", file(t, "allOf: 1")}, "Not a valid configuration file: "},
+		"no trust config file":    {[]string{"--policies", none, "--sigstore-trust-config", "/none.json"}, "Error: could not read Sigstore trust config file /none.json: "},
+		"bad trust config file":   {[]string{"--policies", none, "--sigstore-trust-config", none}, "Error: could not parse Sigstore trust config file " + none + ": "},
+		"trust config without":    {[]string{"--policies", none, "--sigstore-trust-config", file(t, "{}")}, " missing trusted_root field\n"},
+		"keyless, no trust root":  {[]string{"--policies", none, "--verification-path", file(t, "allOf: [{kind: githubAction, owner: alice}]"), "--sigstore-cache-dir", none + "/cache"}, "Error building Sigstore trust root: Cannot create directory to cache sigstore data: "},
 		"docs to no folder":       {[]string{"docs", "--output", "/none/docs.md"}, "Error: cannot create file /none/docs.md: "},
 		"the first policy is bad": {[]string{"--policies", file(t, "a: {module: 'file:///none.wasm'}")}, "Error: Error while downloading policy 'a' from file:///none.wasm: "},
 	} {

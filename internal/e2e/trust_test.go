@@ -20,6 +20,7 @@ import (
 
 	"policy-server/internal/guests"
 	"policy-server/internal/signer"
+	"policy-server/internal/sigstoretest"
 	"policy-server/registry"
 )
 
@@ -119,6 +120,40 @@ func TestSignedIsServed(t *testing.T) {
 	status, body := s.post(t, "/validate/p", []byte(pod))
 	if status != 200 || !strings.Contains(string(body), `"allowed":true`) {
 		t.Errorf("%d %s", status, body)
+	}
+	s.stop(t)
+}
+
+// TestKeylessIsServed serves what a workflow signed, with a trust root given as a file, and refuses another's.
+func TestKeylessIsServed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	authority, err := sigstoretest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trustConfig, err := authority.ClientTrustConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := w.push(t, "p", "accepts")
+	if err := authority.SignImage(t.Context(), sigstoretest.Workflow("alice/policy"), digest, nil, w.client.RemoteOptions(t.Context())...); err != nil {
+		t.Fatal(err)
+	}
+	files := w.files("")
+	files["sigstore-trust-config"] = string(trustConfig)
+	files["verification-path"] = "allOf: [{kind: githubAction, owner: bob}]"
+	if output := refusedToStart(t, launch(t, files)); !strings.Contains(output, `wrong identity: got subject "https://github.com/alice/policy/`) {
+		t.Errorf("for another owner:\n%s", output)
+	}
+	files["verification-path"] = "allOf: [{kind: githubAction, owner: alice}]"
+	s := started(t, launch(t, files))
+	status, body := s.post(t, "/validate/p", []byte(pod))
+	if status != 200 || !strings.Contains(string(body), `"allowed":true`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if line := `signature accepted module="` + digest.Name() + `" constraint="allOf[0]" signature="bundle 0 (`; !strings.Contains(s.output.String(), line) {
+		t.Errorf("output lacks %q:\n%s", line, s.output.String())
 	}
 	s.stop(t)
 }
@@ -226,7 +261,7 @@ func TestTagMovesWhileLoading(t *testing.T) {
 	w.sign(t, w.trusted, first, nil)
 	moved := false
 	w.tell(func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.Contains(r.URL.Path, "sha256-") && !moved { // the signatures are looked up: the tag has been resolved
+		if strings.HasSuffix(r.URL.Path, ".sig") && !moved { // the signatures are looked up: the tag has been resolved
 			moved = true
 			w.lieNoMore()
 			w.push(t, "p", "rejects")
