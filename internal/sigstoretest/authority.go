@@ -1,7 +1,7 @@
-// Package sigstoretest is a throwaway Sigstore for tests: a certificate authority, transparency logs in both versions, a
-// certificate transparency log and a timestamp authority, all keys in memory and nothing over the network. It makes
-// honest signatures in both layouts (simple-signing layers, bundles); each part of one is a field that a test can
-// exchange to make a forged one. It does not verify anything.
+// Package sigstoretest is a throwaway Sigstore for tests: a certificate authority, transparency logs in both versions,
+// a certificate transparency log, a timestamp authority and a TUF repository, all keys in memory and nothing over the
+// network. It makes honest signatures in both layouts (simple-signing layers, bundles); each part of one is a field
+// that a test can exchange to make a forged one. It does not verify anything.
 package sigstoretest
 
 import (

@@ -3,13 +3,11 @@ package sigstoretest
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
@@ -95,28 +93,13 @@ func (l *transparencyLog) add(b body, at time.Time) (*rekor.TransparencyLogEntry
 		CanonicalizedBody: content,
 	}
 	l.next++
-	// The names are in the order that makes this canonical JSON.
-	promised, err := json.Marshal(struct {
-		Body           []byte `json:"body"`
-		IntegratedTime int64  `json:"integratedTime"`
-		LogID          string `json:"logID"`
-		LogIndex       int64  `json:"logIndex"`
-	}{content, entry.IntegratedTime, hex.EncodeToString(l.id), entry.LogIndex})
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(promised)
-	promise, err := l.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	promise, err := l.promise(entry)
 	if err != nil {
 		return nil, err
 	}
 	entry.InclusionPromise = &rekor.InclusionPromise{SignedEntryTimestamp: promise}
 	top := rfc6962.DefaultHasher.HashChildren(sibling[:], rfc6962.DefaultHasher.HashLeaf(content))
-	key, ok := l.key.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("log key %T", l.key)
-	}
-	signer, err := signature.LoadECDSASigner(key, crypto.SHA256)
+	signer, err := signature.LoadSigner(l.key, crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +111,29 @@ func (l *transparencyLog) add(b body, at time.Time) (*rekor.TransparencyLogEntry
 	return entry, nil
 }
 
+// promise signs that entry will be in the log.
+func (l *transparencyLog) promise(entry *rekor.TransparencyLogEntry) ([]byte, error) {
+	// The names are in the order that makes this canonical JSON.
+	promised, err := json.Marshal(struct {
+		Body           []byte `json:"body"`
+		IntegratedTime int64  `json:"integratedTime"`
+		LogID          string `json:"logID"`
+		LogIndex       int64  `json:"logIndex"`
+	}{entry.CanonicalizedBody, entry.IntegratedTime, hex.EncodeToString(l.id), entry.LogIndex})
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(promised)
+	return l.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+}
+
 // addTiled logs a signature over data in the second version of the log: a proof, and neither promise nor time.
 func (l *transparencyLog) addTiled(data, raw []byte, c Credential) (*rekor.TransparencyLogEntry, error) {
 	verifier := &tiles.Verifier{KeyDetails: common.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256}
 	if c.Certificate != nil {
-		verifier.Verifier = &tiles.Verifier_X509Certificate{X509Certificate: &common.X509Certificate{RawBytes: c.Certificate.Raw}}
+		verifier.Verifier = &tiles.Verifier_X509Certificate{
+			X509Certificate: &common.X509Certificate{RawBytes: c.Certificate.Raw},
+		}
 	} else {
 		der, err := publicKeyDER(c)
 		if err != nil {

@@ -87,7 +87,7 @@ func (a *Authority) SignStatement(c Credential, statement []byte, how How) (*Sig
 	return s, err
 }
 
-// signed signs data, which stands for payload.
+// signed signs data, which stands for payload, and has it logged as entry says.
 func (a *Authority) signed(
 	c Credential, payload, data []byte, how How, entry func(raw, verifier []byte) (body, error),
 ) (*Signature, error) {
@@ -112,32 +112,37 @@ func (a *Authority) signed(
 	}
 	sum := sha256.Sum256(der)
 	s.hint = base64.StdEncoding.EncodeToString(sum[:])
-	at := how.At
-	if at.IsZero() {
-		at = time.Now()
+	if how.At.IsZero() {
+		how.At = time.Now()
 	}
 	if how.Timestamped {
-		if s.Timestamp, err = a.stamp(s.Raw, at); err != nil {
+		if s.Timestamp, err = a.stamp(s.Raw, how.At); err != nil {
 			return nil, err
 		}
 	}
+	s.Entry, err = a.log(c, data, s.Raw, how, entry)
+	return s, err
+}
+
+// log enters a signature over data where how says; nil when nowhere.
+func (a *Authority) log(
+	c Credential, data, raw []byte, how How, entry func(raw, verifier []byte) (body, error),
+) (*rekor.TransparencyLogEntry, error) {
 	switch how.Log {
 	case NotLogged:
-		return s, nil
+		return nil, nil
 	case RekorV2:
-		s.Entry, err = a.rekorV2.addTiled(data, s.Raw, c)
-		return s, err
+		return a.rekorV2.addTiled(data, raw, c)
 	}
 	verifier, err := verifierPEM(c)
 	if err != nil {
 		return nil, err
 	}
-	logged, err := entry(s.Raw, verifier)
+	b, err := entry(raw, verifier)
 	if err != nil {
 		return nil, err
 	}
-	s.Entry, err = a.rekorV1.add(logged, at)
-	return s, err
+	return a.rekorV1.add(b, how.At)
 }
 
 // stamp returns a timestamp response (RFC 3161) over a signature.

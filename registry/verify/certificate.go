@@ -87,7 +87,8 @@ func (c Certificate) check(path string, found *faults) {
 // checkLeaf reports a certificate that is not for signing code, or names nobody.
 func (c Certificate) checkLeaf(at string, found *faults) {
 	leaf := c.leaf()
-	if leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning) {
+	signs := leaf.KeyUsage&x509.KeyUsageDigitalSignature != 0
+	if !signs || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning) {
 		found.add(at, "not for signing code: want key usage digitalSignature and extended key usage codeSigning")
 	}
 	if len(leaf.EmailAddresses)+len(leaf.URIs)+len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {

@@ -29,7 +29,8 @@ func (e *UnverifiedError) Error() string {
 	text.WriteString("Image verification failed: ")
 	switch {
 	case e.Signers:
-		fmt.Fprintf(&text, "minimum number of signatures not reached: needed %d by distinct signers, got %d\n", e.Needed, e.Got)
+		fmt.Fprintf(&text, "minimum number of signatures not reached: needed %d by distinct signers, got %d\n",
+			e.Needed, e.Got)
 	case e.Needed > 0:
 		fmt.Fprintf(&text, "minimum number of signatures not reached: needed %d, got %d\n", e.Needed, e.Got)
 	default:

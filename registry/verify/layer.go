@@ -92,7 +92,8 @@ func (l *layer) HasInclusionPromise() bool { return l.annotations[static.BundleA
 //	{"SignedEntryTimestamp":"MEUC…",
 //	 "Payload":{"body":"eyJh…","integratedTime":1645806604,"logIndex":1506651,"logID":"c0d2…"}}
 //
-// Its body must be of the one kind that legacy signatures are logged as, which binds payload, signature and certificate.
+// Its body must be of the one kind that legacy signatures are logged as, which binds payload, signature and
+// certificate.
 func parseLogEntry(text []byte) (*tlog.Entry, error) {
 	var entry cosignbundle.RekorBundle
 	if err := json.Unmarshal(text, &entry); err != nil {

@@ -113,8 +113,8 @@ func fetchCandidate(
 
 var errTooLarge = errors.New("more than the limit")
 
-// fetchBlob reads a blob whole, of at most limit bytes; the library compares it with its digest. It asks for the blob by digest and not as
-// a layer of the image, because a layer may name other places to fetch it from.
+// fetchBlob reads a blob whole, of at most limit bytes; the library compares it with its digest. It asks for the blob by
+// digest and not as a layer of the image, because a layer may name other places to fetch it from.
 func fetchBlob(ctx context.Context, puller *remote.Puller, blob name.Digest, limit int64) ([]byte, error) {
 	layer, err := puller.Layer(ctx, blob)
 	if err != nil {

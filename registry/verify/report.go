@@ -62,7 +62,7 @@ func (c candidate) place() Place {
 // Signature is a signature that was verified.
 type Signature struct {
 	Place
-	Key         string            // fingerprint of the key it was made with, see PublicKey.Fingerprint; empty for keyless ones
+	Key         string            // fingerprint (PublicKey.Fingerprint) of the key asked for; empty for keyless ones
 	Identity    *Identity         // who made it; nil for signatures by a key
 	Log         *LogEntry         // where it was logged; nil when that was neither asked for nor said
 	Time        time.Time         // when it was logged or timestamped; zero when not known
@@ -79,7 +79,8 @@ func (s Signature) signer() string {
 
 // String says in one line who made the signature, and when:
 //
-//	bundle 0 (sha256:9f2c…): subject "alice@example.com" of issuer "https://…", at 2026-01-02T03:04:05Z, entry 7 of log c0d2…
+//	bundle 0 (sha256:9f2c…): subject "alice@example.com" of issuer "https://accounts.example.com",
+//	at 2026-01-02T03:04:05Z, entry 7 of log c0d2…
 func (s Signature) String() string {
 	text := s.Place.String() + ": "
 	if s.Identity != nil {

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Subject is what a certificate's subject, an e-mail address or a URI, must be: equal to a text, below a URL, or, beyond
-// Kubewarden, like a regular expression. The zero value matches nothing and is refused in a Config.
+// Subject is what a certificate's subject, an e-mail address or a URI, must be: equal to a text, below a URL, or,
+// beyond Kubewarden, like a regular expression. The zero value matches nothing and is refused in a Config.
 type Subject struct {
 	demand string // one of those below
 	value  string
