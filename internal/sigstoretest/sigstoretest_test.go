@@ -6,13 +6,60 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
+	"policy-server/internal/signer"
 	"policy-server/internal/sigstoretest"
 )
+
+// Layers verify with cosign, which reads them in code of its own.
+func TestLayersVerifyWithCosign(t *testing.T) {
+	authority, err := sigstoretest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted, err := authority.TrustedRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	material, err := root.NewTrustedRootFromJSON(trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, err := authority.Issue(sigstoretest.Identity{Email: "alice@example.com", Issuer: "https://accounts.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := name.NewDigest("registry.example/image@sha256:" + strings.Repeat("0", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := signer.Payload(digest, map[string]string{"env": "prod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := authority.SignPayload(alice, payload, sigstoretest.How{Timestamped: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := signature.Layer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged, err := cosign.VerifyImageSignature(t.Context(), layer, v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}, &cosign.CheckOpts{
+		TrustedMaterial: material, ClaimVerifier: cosign.SimpleClaimVerifier, Offline: true, UseSignedTimestamps: true,
+		Annotations: map[string]any{"env": "prod"},
+		Identities:  []cosign.Identity{{Subject: "alice@example.com", Issuer: "https://accounts.example.com"}},
+	})
+	if err != nil || !logged {
+		t.Errorf("logged %t, %v", logged, err)
+	}
+}
 
 // What is made here verifies with sigstore's own library under everything it can demand.
 func TestBundlesVerifyWithSigstoreGo(t *testing.T) {

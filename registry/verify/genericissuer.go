@@ -99,8 +99,8 @@ func (c GenericIssuer) String() string {
 	))
 }
 
-func (c GenericIssuer) match(_ context.Context, in inspection, s *candidate) (Signature, error) {
-	signed, said, err := in.prove(s)
+func (c GenericIssuer) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
+	signed, said, err := in.prove(ctx, s)
 	if err != nil {
 		return Signature{}, err
 	}

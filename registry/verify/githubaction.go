@@ -35,8 +35,8 @@ func (c GithubAction) String() string {
 	))
 }
 
-func (c GithubAction) match(_ context.Context, in inspection, s *candidate) (Signature, error) {
-	signed, said, err := in.prove(s)
+func (c GithubAction) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
+	signed, said, err := in.prove(ctx, s)
 	if err != nil {
 		return Signature{}, err
 	}

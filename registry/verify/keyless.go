@@ -27,17 +27,17 @@ type proven struct {
 }
 
 // prove verifies c against the trust root, once for all constraints.
-func (in inspection) prove(c *candidate) (Signature, claims, error) {
+func (in inspection) prove(ctx context.Context, c *candidate) (Signature, claims, error) {
 	if c.proven == nil {
 		c.proven = new(proven)
-		c.proven.signature, c.proven.said, c.proven.err = in.trust.prove(c.evidence, in.digest)
+		c.proven.signature, c.proven.said, c.proven.err = in.trust.prove(ctx, c.evidence, in.digest)
 	}
 	return c.proven.signature, c.proven.said, c.proven.err
 }
 
 // prove verifies that e was made by the holder of a certificate while it was valid, was logged, and is about digest.
 // sigstore-go decides; binding the log entry to payload, signature and certificate is part of that.
-func (t *TrustRoot) prove(e evidence, digest v1.Hash) (Signature, claims, error) {
+func (t *TrustRoot) prove(ctx context.Context, e evidence, digest v1.Hash) (Signature, claims, error) {
 	leaf, err := leafOf(e)
 	if err != nil {
 		return Signature{}, claims{}, err
@@ -48,7 +48,7 @@ func (t *TrustRoot) prove(e evidence, digest v1.Hash) (Signature, claims, error)
 	}
 	result, err := t.verifier.Verify(e, verify.NewPolicy(e.artifact(digest), verify.WithoutIdentitiesUnsafe()))
 	if err != nil {
-		return Signature{}, claims{}, t.explain(e, leaf, digest, err)
+		return Signature{}, claims{}, t.explain(ctx, e, leaf, digest, err)
 	}
 	said, err := e.claims(digest)
 	if err != nil {
@@ -76,13 +76,15 @@ func leafOf(e evidence) (*x509.Certificate, error) {
 
 // explain finds out which of its parts made e fail, which the library only says in prose. It returns verdict when it
 // finds none.
-func (t *TrustRoot) explain(e evidence, leaf *x509.Certificate, digest v1.Hash, verdict error) error {
+func (t *TrustRoot) explain(
+	ctx context.Context, e evidence, leaf *x509.Certificate, digest v1.Hash, verdict error,
+) error {
 	chains, err := verify.VerifyLeafCertificate(leaf.NotBefore, leaf, t.material)
 	if err != nil {
 		return fmt.Errorf("%w: issued by %q", ErrUntrustedCertificate, leaf.Issuer)
 	}
 	if key, err := newPublicKey(leaf.PublicKey); err == nil {
-		if err := key.checks(context.Background(), e, digest); err != nil {
+		if err := key.checks(ctx, e, digest); err != nil {
 			return fmt.Errorf("%w for the certificate's key: %w", ErrInvalidSignature, err)
 		}
 	}

@@ -241,11 +241,13 @@ func TestNotFoundIsUnsigned(t *testing.T) {
 
 func TestVerifyEndsWithItsContext(t *testing.T) {
 	alice := newSigner(t)
-	for _, path := range []string{"/v2/", "/manifests/", "/blobs/"} {
+	for _, path := range []string{"/v2/", "/manifests/", "/referrers/", "/blobs/"} {
 		t.Run("hangs at "+path, func(t *testing.T) {
 			r := newRegistry(t)
 			d := r.push(t)
-			sign(t, alice, d, nil)
+			if path != "/referrers/" { // else the signature in the other place would do
+				sign(t, alice, d, nil)
+			}
 			released := make(chan struct{})
 			defer close(released)
 			r.answer = func(_ http.ResponseWriter, req *http.Request) bool {

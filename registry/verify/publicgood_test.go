@@ -43,7 +43,7 @@ func TestPublicGood(t *testing.T) {
 			t.Errorf("as an image's signature: got %v", err)
 		}
 		digest := v1.Hash{Algorithm: "sha512", Hex: b.statement.Subject[0].Digest["sha512"]}
-		signed, _, err := trust.prove(b, digest)
+		signed, _, err := trust.prove(t.Context(), b, digest)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -55,7 +55,7 @@ func TestPublicGood(t *testing.T) {
 			t.Errorf("logged at %+v, %s", signed.Log, signed.Time)
 		}
 		digest.Hex = strings.Repeat("0", len(digest.Hex))
-		if _, _, err := trust.prove(b, digest); !errors.Is(err, ErrOtherDigest) {
+		if _, _, err := trust.prove(t.Context(), b, digest); !errors.Is(err, ErrOtherDigest) {
 			t.Errorf("another digest: got %v", err)
 		}
 	}

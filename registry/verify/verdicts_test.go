@@ -11,6 +11,10 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sigstore/cosign/v2/pkg/cosign"
+	"github.com/sigstore/cosign/v2/pkg/oci"
+	sigstoreroot "github.com/sigstore/sigstore-go/pkg/root"
 
 	"policy-server/internal/sigstoretest"
 	"policy-server/registry/verify"
@@ -85,7 +89,8 @@ func (w world) by(t *testing.T, id sigstoretest.Identity) (*sigstoretest.Signatu
 // registries. Reasons are compared in full with testdata/reasons.txt.
 func TestVerdicts(t *testing.T) {
 	authority, mallory := newAuthority(t), newAuthority(t)
-	root := trustRoot(t, authority)
+	trusted := must[[]byte](t)(authority.TrustedRoot())
+	root, material := parseTrustRoot(t, trusted), must[*sigstoreroot.TrustedRoot](t)(sigstoreroot.NewTrustedRootFromJSON(trusted))
 	for name, r := range map[string]*registryServer{
 		"fallback tag": newRegistry(t), "referrers API": newRegistry(t, withReferrers),
 	} {
@@ -104,6 +109,9 @@ func TestVerdicts(t *testing.T) {
 						fmt.Fprintf(&reasons, "%s: %s\n", title, normal(reason))
 						if want := row.refused[w.kind]; !errors.Is(reason, want) {
 							t.Errorf("got %v, want %v", reason, want)
+						}
+						if w.layout.name == "legacy" && (w.kind == byKeyless || w.kind == byGitHub) {
+							agreesWithCosign(t, material, w, s, reason)
 						}
 						if (err == nil) != report.Digest.IsSigned() {
 							t.Errorf("got %v with %v", report.Digest, err)
@@ -127,6 +135,24 @@ func (row verdict) worlds() []world {
 		}
 	}
 	return columns
+}
+
+// agreesWithCosign holds a verdict on a layer against cosign's, which has code of its own for them. Who signed is for our
+// constraints to tell, and not asked of it.
+func agreesWithCosign(t *testing.T, material *sigstoreroot.TrustedRoot, w world, s *sigstoretest.Signature, reason error) {
+	t.Helper()
+	for _, ours := range []error{verify.ErrWrongIdentity, verify.ErrNoIdentity, verify.ErrAnnotation} {
+		if errors.Is(reason, ours) {
+			reason = nil
+		}
+	}
+	layer := must[oci.Signature](t)(s.Layer())
+	_, err := cosign.VerifyImageSignature(t.Context(), layer, must[v1.Hash](t)(v1.NewHash(w.digest.DigestStr())), &cosign.CheckOpts{
+		TrustedMaterial: material, ClaimVerifier: cosign.SimpleClaimVerifier, Offline: true,
+	})
+	if (err == nil) != (reason == nil) {
+		t.Errorf("got %v, cosign says %v", reason, err)
+	}
 }
 
 // reasonOf returns why the only signature was refused for the only constraint; nil when it was not.
