@@ -11,7 +11,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -121,56 +120,4 @@ func signatures(ctx context.Context, d name.Digest, options []remote.Option) ([]
 		legacy = nil
 	}
 	return slices.Concat(legacy, bundles), errors.Join(legacyErr, bundlesErr)
-}
-
-// Found is a signature as it lies in the registry. Nothing about it was verified: anybody who may push there can have
-// written it.
-type Found struct {
-	Place
-	Keyless     *Identity         // what the certificate says, nil without one
-	Log         *LogEntry         // what it says of where it was logged, nil when nothing
-	Annotations map[string]string // what it says to have signed along
-	Unusable    error             // why it can count for no constraint; nil when it can
-}
-
-// List returns the signatures of d without verifying them, for people to look at. When one place could not be read, it
-// returns what the other has and a *LookupError.
-func List(ctx context.Context, d name.Digest, options []remote.Option) ([]Found, error) {
-	digest, err := v1.NewHash(d.DigestStr())
-	if err != nil {
-		return nil, &LookupError{Digest: d, Err: err}
-	}
-	candidates, lookupErr := signatures(ctx, d, options)
-	var list []Found
-	for _, c := range candidates {
-		list = append(list, c.describe(digest))
-	}
-	if lookupErr != nil {
-		return list, &LookupError{Digest: d, Err: lookupErr}
-	}
-	return list, nil
-}
-
-// describe reads c without believing it.
-func (c candidate) describe(digest v1.Hash) Found {
-	f := Found{Place: c.place(), Unusable: c.unusable}
-	if f.Unusable != nil {
-		return f
-	}
-	said, err := c.evidence.claims(digest)
-	f.Annotations = said.annotations
-	if leaf, leafErr := leafOf(c.evidence); leafErr == nil {
-		identity, identityErr := identityOf(leaf)
-		f.Keyless, err = &identity, errors.Join(err, identityErr)
-	} else if !errors.Is(leafErr, ErrNoCertificate) {
-		err = errors.Join(err, leafErr)
-	}
-	entries, entryErr := c.evidence.TlogEntries()
-	if len(entries) > 0 {
-		f.Log = &LogEntry{
-			ID: fmt.Sprintf("%x", entries[0].LogKeyID()), Index: entries[0].LogIndex(), Time: entries[0].IntegratedTime(),
-		}
-	}
-	f.Unusable = errors.Join(err, entryErr)
-	return f
 }
