@@ -146,9 +146,13 @@ func newLoader(
 		log.Warn("no verification config: policies are served unsigned")
 		return loader, nil
 	}
-	loader.Verifier, err = newVerifier(ctx, *f.verification, verify.Options{Remote: client.RemoteOptions, Trust: f.trust}, log)
+	verifier, err := verify.New(*f.verification, verify.Options{Remote: client.RemoteOptions, Trust: f.trust})
 	if err != nil {
 		return nil, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
 	}
+	if err := verifier.Prepare(ctx); err != nil {
+		return nil, err // without the trust root no module could be accepted
+	}
+	loader.Verifier = loggedVerifier{verifier, log}
 	return loader, nil
 }

@@ -16,17 +16,6 @@ type loggedVerifier struct {
 	log *zap.Logger
 }
 
-// newVerifier fails when cfg needs a trust root that cannot be had: no module could then be accepted.
-func newVerifier(
-	ctx context.Context, cfg verify.Config, options verify.Options, log *zap.Logger,
-) (loggedVerifier, error) {
-	v, err := verify.New(cfg, options)
-	if err != nil {
-		return loggedVerifier{}, err
-	}
-	return loggedVerifier{v, log}, v.Prepare(ctx)
-}
-
 // Verify is the Verifier's, with a line for each constraint that was met.
 func (v loggedVerifier) Verify(ctx context.Context, digest name.Digest) (registry.VerifiedDigest, error) {
 	report, err := v.Check(ctx, digest)

@@ -322,12 +322,13 @@ func TestBadVerificationConfigStopsTheStart(t *testing.T) {
 		"nothing asked":    {"apiVersion: v1\n", "config is missing signatures in both allOf and anyOff list"},
 		"an empty file":    {"", "config is missing signatures in both allOf and anyOff list"},
 		"a typing mistake": {"apiVersion: v1\nallOff: []\n", "Not a valid configuration file: "},
-		"keyless":          {"apiVersion: v1\nallOf:\n  - {kind: githubAction, owner: acme}\n", "not supported yet"},
+		"keyless":          {"apiVersion: v1\nallOf:\n  - {kind: githubAction, owner: acme}\n", "Error building Sigstore trust root: Cannot create directory to cache sigstore data: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			files := w.files("")
 			files["verification-path"] = c.config
+			files["sigstore-cache-dir"] = "a file, so that no trust root can be fetched"
 			if output := refusedToStart(t, launch(t, files)); !strings.Contains(output, c.want) {
 				t.Errorf("output lacks %q:\n%s", c.want, output)
 			}
