@@ -8,19 +8,36 @@ import (
 	"go.uber.org/zap"
 )
 
-// Capability answers one kind of host call. It must obey ctx, be safe for concurrent use, and return within the
-// evaluation's deadline; its error reaches the guest as text, so it must hold no secret.
-type Capability func(ctx context.Context, payload []byte) ([]byte, error)
+// Capability understands the payload of one kind of host call. It reaches nothing: what the call does is for
+// Request.Perform, so that what it would read can be checked, and what is asked be recorded, in between. The error is the
+// decoder's and goes to the guest as it is. Capabilities are safe for concurrent use.
+type Capability func(payload []byte) (Request, error)
+
+// Request is a host call whose payload is understood.
+type Request struct {
+	// Reads is the kind of Kubernetes object the call would read, which the policy must have been granted; the zero value
+	// for calls that read none.
+	Reads Resource
+
+	// Question is what a session file says of the call.
+	Question Question
+
+	// Perform makes the call. It must obey ctx and return within the evaluation's deadline. Its answer may be shared and is
+	// not written to; its error reaches the guest as text, so it must hold no secret.
+	Perform func(ctx context.Context) ([]byte, error)
+}
 
 // Dispatcher hands host calls to capabilities. It is immutable and safe for concurrent use.
 type Dispatcher struct {
 	capabilities map[Path]Capability
+	perform      func(ctx context.Context, request Request) ([]byte, error)
 	log          *zap.Logger
 }
 
 // NewDispatcher returns a dispatcher for capabilities. A known path that is not among them fails when called.
 func NewDispatcher(capabilities map[Path]Capability, log *zap.Logger) *Dispatcher {
-	return &Dispatcher{capabilities: maps.Clone(capabilities), log: log}
+	perform := func(ctx context.Context, request Request) ([]byte, error) { return request.Perform(ctx) }
+	return &Dispatcher{capabilities: maps.Clone(capabilities), perform: perform, log: log}
 }
 
 // Caller makes the host calls of one evaluation.
@@ -28,18 +45,21 @@ type Caller struct {
 	dispatcher *Dispatcher
 	policy     string
 	grants     Grants
+	resources  []Resource
 	log        guestLog
 }
 
-// Evaluation returns the caller for one evaluation by policy, which has grants. One goroutine at a time may use it.
-func (d *Dispatcher) Evaluation(policy string, grants Grants) *Caller {
-	return &Caller{dispatcher: d, policy: policy, grants: grants, log: guestLog{left: maxLogLines}}
+// Evaluation returns the caller for one evaluation by policy, which has grants and may read resources of the cluster. One
+// goroutine at a time may use it.
+func (d *Dispatcher) Evaluation(policy string, grants Grants, resources []Resource) *Caller {
+	return &Caller{dispatcher: d, policy: policy, grants: grants, resources: resources, log: guestLog{left: maxLogLines}}
 }
 
 // Call makes one host call and returns what the guest gets: a payload, or an error whose text the guest sees.
 //
 // tracing/log always succeeds. Everything else is first checked against the grants, so that a policy cannot learn what
-// exists beyond them; then an unknown operation or namespace, and whatever the capability reports, are errors.
+// exists beyond them; then an unknown operation or namespace, a payload that is not understood, a kind of Kubernetes object
+// that was not granted (*ReadDeniedError), and whatever the capability reports (*FailureError), are errors.
 func (c *Caller) Call(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error) {
 	path := join(namespace, operation)
 	if path == "tracing/log" {
@@ -56,9 +76,16 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 	if !ok {
 		return nil, unknown(namespace, operation)
 	}
-	response, err := capability(ctx, payload)
+	request, err := capability(payload)
 	if err != nil {
 		return nil, err
+	}
+	if err := c.checkReads(request.Reads); err != nil {
+		return nil, err
+	}
+	response, err := c.dispatcher.perform(ctx, request)
+	if err != nil {
+		return nil, &FailureError{Err: err}
 	}
 	return response, nil
 }

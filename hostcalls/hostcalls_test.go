@@ -91,11 +91,16 @@ func FuzzParseGrants(f *testing.F) {
 }
 
 func TestCall(t *testing.T) {
-	capability := func(_ context.Context, payload []byte) ([]byte, error) {
-		if string(payload) == "fail" {
-			return nil, &hostcalls.FailureError{Err: errors.New("no route")}
+	capability := func(payload []byte) (hostcalls.Request, error) {
+		if len(payload) == 0 {
+			return hostcalls.Request{}, errors.New("EOF while parsing")
 		}
-		return append([]byte("got "), payload...), nil
+		return hostcalls.Request{Perform: func(context.Context) ([]byte, error) {
+			if string(payload) == "fail" {
+				return nil, errors.New("no route")
+			}
+			return append([]byte("got "), payload...), nil
+		}}, nil
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	dispatcher := hostcalls.NewDispatcher(map[hostcalls.Path]hostcalls.Capability{hostcalls.NetLookupHost: capability}, zap.New(core))
@@ -105,6 +110,8 @@ func TestCall(t *testing.T) {
 	}{
 		"granted":                     {"net/*", "net", "v1/dns_lookup_host", "x", "got x", ""},
 		"the capability fails":        {"net/*", "net", "v1/dns_lookup_host", "fail", "", "Callback evaluation failure: no route"},
+		"empty":                       {"net/*", "net", "v1/dns_lookup_host", "", "", "EOF while parsing"},
+		"empty and not granted":       {"oci/*", "net", "v1/dns_lookup_host", "", "", "Policy has not been granted access to the 'net/v1/dns_lookup_host' host capability. The violation has been reported."},
 		"not granted":                 {"oci/*", "net", "v1/dns_lookup_host", "x", "", "Policy has not been granted access to the 'net/v1/dns_lookup_host' host capability. The violation has been reported."},
 		"unknown and not granted":     {"oci/*", "moon", "v1/phase", "", "", "Policy has not been granted access to the 'moon/v1/phase' host capability. The violation has been reported."},
 		"unknown namespace":           {"*", "moon", "v1/phase", "", "", "unknown namespace: moon"},
@@ -119,14 +126,14 @@ func TestCall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := dispatcher.Evaluation("p", grants).Call(t.Context(), c.namespace, c.operation, []byte(c.payload))
+			got, err := dispatcher.Evaluation("p", grants, nil).Call(t.Context(), c.namespace, c.operation, []byte(c.payload))
 			if string(got) != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
 				t.Errorf("got %q, %v; want %q, %s", got, err, c.want, c.err)
 			}
 		})
 	}
 	denials := logs.FilterMessage("Policy tried to use a host capability it doesn't have access to").All()
-	if len(denials) != 2 || denials[0].ContextMap()["policy"] != "p" {
+	if len(denials) != 3 || denials[0].ContextMap()["policy"] != "p" {
 		t.Errorf("denials logged: %v", denials)
 	}
 }
@@ -150,7 +157,7 @@ func TestCall_log(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
-			caller := hostcalls.NewDispatcher(nil, zap.New(core)).Evaluation("p", hostcalls.Grants{})
+			caller := hostcalls.NewDispatcher(nil, zap.New(core)).Evaluation("p", hostcalls.Grants{}, nil)
 			if answer, err := caller.Call(t.Context(), "tracing", "log", []byte(c.payload)); err != nil || len(answer) != 0 {
 				t.Fatalf("%q, %v", answer, err)
 			}
@@ -164,7 +171,7 @@ func TestCall_log(t *testing.T) {
 
 func TestCall_logIsBounded(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	caller := hostcalls.NewDispatcher(nil, zap.New(core)).Evaluation("p", hostcalls.Grants{})
+	caller := hostcalls.NewDispatcher(nil, zap.New(core)).Evaluation("p", hostcalls.Grants{}, nil)
 	for range 1000 {
 		if _, err := caller.Call(t.Context(), "tracing", "log", []byte(`{"message":"again"}`)); err != nil {
 			t.Fatal(err)

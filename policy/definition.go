@@ -41,7 +41,7 @@ type Definition struct {
 }
 
 // Resource is a kind of Kubernetes object.
-type Resource struct{ APIVersion, Kind string }
+type Resource = hostcalls.Resource
 
 // ParseDefinitions reads policies.yml: a mapping from policy name to entry, in YAML or JSON. An empty document defines
 // no policies. The definitions are sorted by ID; warnings names what was ignored.
@@ -288,7 +288,7 @@ func (p *parser) resources(path string, node *yaml.Node) []Resource {
 				p.fault(at, "%s is missing", key)
 			}
 		}
-		if r := (Resource{values["apiVersion"], values["kind"]}); !slices.Contains(resources, r) {
+		if r := (Resource{APIVersion: values["apiVersion"], Kind: values["kind"]}); !slices.Contains(resources, r) {
 			resources = append(resources, r)
 		}
 	}

@@ -21,4 +21,6 @@ type Policy struct {
 }
 
 // host returns what answers the host calls of one evaluation.
-func (p *Policy) host() runtime.HostCall { return p.calls.Evaluation(string(p.ID), p.Grants).Call }
+func (p *Policy) host() runtime.HostCall {
+	return p.calls.Evaluation(string(p.ID), p.Grants, p.Resources).Call
+}

@@ -72,7 +72,7 @@ func (e *PlainHTTPError) Hint() string {
 
 // TooLargeError reports foreign content refused because of its size; at most Limit bytes of it were read.
 type TooLargeError struct {
-	What  string // "manifest" or "module"
+	What  string // "manifest", "module" or "image config"
 	Limit int64  // in bytes
 }
 

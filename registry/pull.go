@@ -93,6 +93,12 @@ const acceptedManifests = string(types.DockerManifestSchema2 + ", " + types.Dock
 
 // manifest returns a manifest and the digest of its bytes, which is the one asked for if ref has one.
 func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Digest, []byte, error) {
+	manifest, err := r.described(ctx, ref)
+	return manifest.Digest, manifest.Content, err
+}
+
+// described is manifest with the registry's word for its type.
+func (r *repository) described(ctx context.Context, ref name.Reference) (Manifest, error) {
 	var answered http.Header
 	d := download{
 		open: func(ctx context.Context, header http.Header) (*http.Response, error) {
@@ -111,7 +117,7 @@ func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Dig
 	}
 	content, err := d.read(ctx)
 	if err != nil {
-		return name.Digest{}, nil, err
+		return Manifest{}, err
 	}
 	// Header and reference are what the registry says and what was asked for; the bytes decide.
 	promised := []string{answered.Get("Docker-Content-Digest")}
@@ -121,11 +127,12 @@ func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Dig
 	for _, digest := range promised {
 		if hex, ok := strings.CutPrefix(digest, "sha256:"); ok {
 			if err := checkSHA256(content, hex); err != nil {
-				return name.Digest{}, nil, err
+				return Manifest{}, err
 			}
 		}
 	}
-	return r.name.Digest(digestOf(content)), content, nil
+	mediaType, _, _ := strings.Cut(answered.Get("Content-Type"), ";")
+	return Manifest{r.name.Digest(digestOf(content)), strings.TrimSpace(mediaType), content}, nil
 }
 
 // blob reads the content of a layer and checks it against the layer's digest.

@@ -17,14 +17,21 @@ import (
 //	response: {"ips": [string, …]}, at least one   {"ips": ["192.0.2.7"]}
 //
 // A literal address answers itself; each address comes once. Errors: the resolver's. Obeys ctx.
-func LookupHost(ctx context.Context, payload []byte) ([]byte, error) {
+func LookupHost(payload []byte) (hostcalls.Request, error) {
 	var host string
 	if err := json.Unmarshal(payload, &host); err != nil {
-		return nil, fmt.Errorf("decode host name: %w", err)
+		return hostcalls.Request{}, fmt.Errorf("decode host name: %w", err)
 	}
+	return hostcalls.Request{
+		Question: hostcalls.Question{Variant: "DNSLookupHost", Fields: hostcalls.Fields{{Name: "host", Value: host}}},
+		Perform:  func(ctx context.Context) ([]byte, error) { return lookup(ctx, host) },
+	}, nil
+}
+
+func lookup(ctx context.Context, host string) ([]byte, error) {
 	addresses, err := net.DefaultResolver.LookupIPAddr(ctx, host)
 	if err != nil {
-		return nil, &hostcalls.FailureError{Err: fmt.Errorf("failed to lookup address information: %w", err)}
+		return nil, fmt.Errorf("failed to lookup address information: %w", err)
 	}
 	response := struct {
 		IPs []string `json:"ips"`

@@ -21,6 +21,7 @@ import (
 var mayImport = map[string][]string{
 	"admission":               {},
 	"hostcalls":               {},
+	"hostcalls/crypto":        {"hostcalls"},
 	"hostcalls/net":           {"hostcalls"},
 	"hostcalls/oci":           {"hostcalls", "registry"},
 	"registry":                {"registry/internal/proof"},
@@ -50,6 +51,7 @@ var confined = map[string][]string{
 	"k8s.io/":                                  {"internal/"},
 	"github.com/evanphx/":                      {"internal/"},
 	"golang.org/x/net/http/":                   {"registry"},
+	"golang.org/x/crypto/x509roots/":           {"hostcalls/crypto"},
 	"google/go-containerregistry/pkg/registry": {"internal/"}, // the in-process registry is test support
 }
 

@@ -3,9 +3,12 @@
 package capabilities
 
 import (
+	"maps"
+
 	"go.uber.org/zap"
 
 	"policy-server/hostcalls"
+	"policy-server/hostcalls/crypto"
 	"policy-server/hostcalls/net"
 	"policy-server/hostcalls/oci"
 	"policy-server/registry"
@@ -13,8 +16,10 @@ import (
 
 // New returns the dispatcher of all capabilities. Those about images reach registries through client.
 func New(client *registry.Client, log *zap.Logger) *hostcalls.Dispatcher {
-	return hostcalls.NewDispatcher(map[hostcalls.Path]hostcalls.Capability{
-		hostcalls.NetLookupHost:     net.LookupHost,
-		hostcalls.OCIManifestDigest: oci.ManifestDigest(client),
-	}, log)
+	all := map[hostcalls.Path]hostcalls.Capability{
+		hostcalls.CryptoIsCertificateTrusted: crypto.IsCertificateTrusted(),
+		hostcalls.NetLookupHost:              net.LookupHost,
+	}
+	maps.Copy(all, oci.Capabilities(client))
+	return hostcalls.NewDispatcher(all, log)
 }
