@@ -1,5 +1,15 @@
 package hostcalls
 
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
 // Question is a host call as session files know it: the name of a variant, and its fields in the order they are written.
 type Question struct {
 	Variant string
@@ -9,8 +19,8 @@ type Question struct {
 // Fields are the fields of a Question or of a part of one.
 type Fields []Field
 
-// Field is one of them. Its value is nil, a bool, string, *string, []string, Set, Bytes, map[string]string, Fields or
-// []Fields; a nil pointer, slice or map is written as null, and null equals a field that is not there.
+// Field is one of them. Its value is a bool, string, *string, []string, Set, Bytes, map[string]string, Fields or []Fields; a
+// nil pointer, slice or map is written as null, and null equals a field that is not there.
 type Field struct {
 	Name  string
 	Value any
@@ -18,3 +28,96 @@ type Field struct {
 
 // Set is a list of strings whose order and repetitions mean nothing.
 type Set []string
+
+// text returns the question as a session file has it.
+func (q Question) text() (string, error) {
+	node := toNode(q.Fields)
+	node.Tag = "!" + q.Variant
+	return encodeYAML(node)
+}
+
+func encodeYAML(value any) (string, error) {
+	var text bytes.Buffer
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(value); err != nil {
+		return "", err
+	}
+	err := encoder.Close()
+	return text.String(), err
+}
+
+// toNode writes a value of a field.
+func toNode(value any) *yaml.Node {
+	if isNone(value) {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+	}
+	switch value := value.(type) {
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(value)}
+	case string:
+		return textNode(value)
+	case *string:
+		return textNode(*value)
+	case []string:
+		return sequence(value, textNode)
+	case Set:
+		return sequence(canonical(value), textNode)
+	case Bytes:
+		node := sequence(value, func(b byte) *yaml.Node {
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(int(b))}
+		})
+		node.Style = yaml.FlowStyle
+		return node
+	case map[string]string:
+		fields := Fields{}
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			fields = append(fields, Field{key, value[key]})
+		}
+		return toNode(fields)
+	case []Fields:
+		return sequence(value, func(fields Fields) *yaml.Node { return toNode(fields) })
+	case Fields:
+		node := &yaml.Node{Kind: yaml.MappingNode}
+		for _, field := range value {
+			node.Content = append(node.Content, textNode(field.Name), toNode(field.Value))
+		}
+		return node
+	}
+	panic(fmt.Sprintf("a field of a host call has type %T", value)) // a capability of ours is wrong
+}
+
+func textNode(text string) *yaml.Node {
+	var node yaml.Node
+	node.SetString(text) // quoted where it would be read as something else
+	return &node
+}
+
+func sequence[T any](values []T, node func(T) *yaml.Node) *yaml.Node {
+	s := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, value := range values {
+		s.Content = append(s.Content, node(value))
+	}
+	return s
+}
+
+// isNone reports whether value stands for null.
+func isNone(value any) bool {
+	switch value := value.(type) {
+	case *string:
+		return value == nil
+	case []string:
+		return value == nil
+	case Set:
+		return value == nil
+	case Bytes:
+		return value == nil
+	case map[string]string:
+		return value == nil
+	case []Fields:
+		return value == nil
+	}
+	return false
+}
+
+func canonical(set []string) []string { return slices.Compact(slices.Sorted(slices.Values(set))) }

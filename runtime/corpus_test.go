@@ -47,6 +47,7 @@ var corpus = []struct {
 	{guest: "hides_request", want: "answer \x00\x00\x00\x00\x00\x00\x00\x00 printed \"\""},
 	{guest: "closes_stdout", want: `answer {"accepted":true} printed "hello\n"`},
 	{guest: "calls_host_in_init", want: accepted},
+	{guest: "calls_host_often", want: accepted},
 	{guest: "obeys", want: nothingKept},
 	{guest: "scribbles", want: "answer \x00\x00\x00\x00\x00\x00\x00\x00 printed \"\""},
 	{guest: "answers_not_json", want: `answer this is not JSON printed ""`},
@@ -73,6 +74,7 @@ var corpus = []struct {
 	{guest: "no_memory", want: `call: Cannot find 'mem' export printed ""`,
 		settings: `call: Cannot find 'mem' export printed ""`},
 	{guest: "unknown_host_call", want: `call: unknown capability: no-such-capability/none printed ""`},
+	{guest: "reads_namespace", want: `call: unknown capability: kubernetes/get_resource printed ""`},
 	{guest: "unknown_binding", want: `call: unknown binding: elsewhere printed ""`},
 	{guest: "sends_too_much", want: `call: host call of 4194327 bytes exceeds the limit of 4194304 bytes printed ""`},
 

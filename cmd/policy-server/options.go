@@ -32,6 +32,7 @@ type options struct {
 	alwaysAccept     string
 	policyTimeout    time.Duration
 	noTimeout        bool
+	ignoreCluster    bool
 	logLevel         zapcore.Level
 	logFormat        logs.Format
 	continueOnErrors bool
@@ -86,7 +87,8 @@ func table() []option {
 			set: func(o *options, text string) (err error) { o.policyTimeout, err = parseSeconds(text); return err }},
 		{flag: "disable-timeout-protection", env: "KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION", help: "no limit for policies that have none of their own",
 			set: func(o *options, text string) error { o.noTimeout = text == "true"; return nil }},
-		{flag: "ignore-kubernetes-connection-failure", env: "KUBEWARDEN_IGNORE_KUBERNETES_CONNECTION_FAILURE", help: "start without a Kubernetes client"},
+		{flag: "ignore-kubernetes-connection-failure", env: "KUBEWARDEN_IGNORE_KUBERNETES_CONNECTION_FAILURE", help: "start without a Kubernetes client",
+			set: func(o *options, text string) error { o.ignoreCluster = text == "true"; return nil }},
 		{flag: "log-level", env: "KUBEWARDEN_LOG_LEVEL", fallback: "info", placeholder: "LOG_LEVEL", possible: []string{"trace", "debug", "info", "warn", "error"}, help: "least severe events to log",
 			set: func(o *options, text string) (err error) { o.logLevel, err = parseLevel(text); return err }},
 		{flag: "log-fmt", env: "KUBEWARDEN_LOG_FMT", fallback: "text", placeholder: "LOG_FMT", possible: []string{"text", "json", "otlp"}, help: "how events are logged",

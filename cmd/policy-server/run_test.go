@@ -118,8 +118,14 @@ func TestStartErrors(t *testing.T) {
 		"keyless, no trust root":  {[]string{"--policies", none, "--verification-path", file(t, "allOf: [{kind: githubAction, owner: alice}]"), "--sigstore-cache-dir", none + "/cache"}, "Error building Sigstore trust root: Cannot create directory to cache sigstore data: "},
 		"docs to no folder":       {[]string{"docs", "--output", "/none/docs.md"}, "Error: cannot create file /none/docs.md: "},
 		"the first policy is bad": {[]string{"--policies", file(t, "a: {module: 'file:///none.wasm'}")}, "Error: Error while downloading policy 'a' from file:///none.wasm: "},
+		"no cluster to read":      {[]string{"--policies", file(t, "a: {module: 'file:///none.wasm', contextAwareResources: [{apiVersion: v1, kind: Pod}]}")}, "Error: Cannot connect to Kubernetes, context aware policies would not work properly: find a cluster: "},
+		"no cluster to ask":       {[]string{"--policies", file(t, "a: {module: 'file:///none.wasm', hostCapabilities: ['kubernetes/*']}")}, "\nHint: run in a pod, let KUBECONFIG name a cluster, or start without one with --ignore-kubernetes-connection-failure\n"},
+		"no cluster, ignored":     {[]string{"--ignore-kubernetes-connection-failure", "--policies", file(t, "a: {module: 'file:///none.wasm', hostCapabilities: ['*']}")}, "Error: Error while downloading policy 'a'"},
+		"no cluster, not needed":  {[]string{"--policies", file(t, "a: {module: 'file:///none.wasm', hostCapabilities: ['oci/*']}")}, "Error: Error while downloading policy 'a'"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", "")
+			t.Setenv("HOME", t.TempDir())
 			t.Setenv("KUBEWARDEN_POLICIES_DOWNLOAD_DIR", t.TempDir())
 			code, _, stderr := call(t, c.args...)
 			if code != 1 || !strings.HasPrefix(stderr, "Error: ") || !strings.Contains(stderr, c.want) {

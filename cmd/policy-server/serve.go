@@ -15,6 +15,7 @@ import (
 	"policy-server/cmd/internal/capabilities"
 	"policy-server/cmd/internal/logs"
 	"policy-server/cmd/internal/trust"
+	"policy-server/hostcalls/kubernetes"
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/registry/verify"
@@ -59,7 +60,12 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	if n := engine.Damaged(); n > 0 {
 		log.Warn("compile cache: damaged entries removed, their modules are compiled again", zap.Int("entries", n))
 	}
-	loader, err := newLoader(ctx, o, f, engine, log)
+	cluster, err := connect(o, f.definitions, log)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	loader, err := newLoader(ctx, o, f, engine, cluster, log)
 	if err != nil {
 		return err
 	}
@@ -117,7 +123,7 @@ func readFiles(o options) (files, error) {
 
 // newLoader wires registry, verifier, engine and host capabilities.
 func newLoader(
-	ctx context.Context, o options, f files, engine *runtime.Engine, log *zap.Logger,
+	ctx context.Context, o options, f files, engine *runtime.Engine, cluster *kubernetes.Cluster, log *zap.Logger,
 ) (*policy.Loader, error) {
 	client, err := registry.Open(registry.Config{
 		Sources:     f.sources,
@@ -131,7 +137,7 @@ func newLoader(
 		Registry: client,
 		Verifier: policy.AllowUnsignedUnsafe{},
 		Engine:   engine,
-		Calls:    capabilities.New(client, log),
+		Calls:    capabilities.New(client, cluster, log),
 		Timeout:  o.policyTimeout,
 		Sandbox:  o.sandbox,
 		Log:      log,

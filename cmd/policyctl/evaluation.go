@@ -16,21 +16,26 @@ import (
 )
 
 // evaluate puts request to module under definition through the server's own loader and evaluator, so that the two
-// programs cannot answer differently. There is no time limit. Host calls reach registries through client. Compiled code is
-// kept in codeFolder, unless that is "".
+// programs cannot answer differently. There is no time limit. Host calls go through session, and reach registries through
+// client. Compiled code is kept in codeFolder, unless that is "".
 func (p *program) evaluate(
-	ctx context.Context, client *registry.Client, codeFolder string, module preparedModule, definition policy.Definition, request *admission.Request,
+	ctx context.Context, client *registry.Client, session session, codeFolder string, module preparedModule, definition policy.Definition, request *admission.Request,
 ) (response admission.Response, err error) {
+	log := p.log()
+	cluster, err := session.connect(definition, log)
+	if err != nil {
+		return admission.Response{}, err
+	}
+	defer cluster.Close()
 	engine, err := runtime.Open(ctx, runtime.Config{CodeFolder: codeFolder})
 	if err != nil {
 		return admission.Response{}, fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
 	}
 	defer func() { err = errors.Join(err, engine.Close(context.WithoutCancel(ctx))) }()
-	log := p.log()
 	loader := &policy.Loader{
 		Engine:  engine,
 		Sandbox: runtime.ModeFresh, // an image pays for itself only when there are more requests
-		Calls:   capabilities.New(client, log),
+		Calls:   session.proxy(capabilities.New(client, cluster, log)),
 		Log:     p.loaderLog(log),
 	}
 	set := loader.LoadUnverifiedUnsafe(ctx, []policy.Definition{definition}, map[string][]byte{definition.Module: module.code})

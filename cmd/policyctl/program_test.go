@@ -49,8 +49,6 @@ func TestUsageErrors(t *testing.T) {
 		"unknown scaffold, no flags":  {"scaffold manifest", "unrecognized subcommand 'manifest'\n  [possible values: verification-config]"},
 		"completions without shell":   {"completions", "not provided:\n  --shell <SHELL>\n\n"},
 		"unknown shell":               {"completions -s elvish", "[possible values: bash, fish, powershell, zsh]"},
-		"recording":                   {"run -r r.json --record-host-capabilities-interactions s.yml p.wasm", "'--record-host-capabilities-interactions' is not supported yet"},
-		"replaying":                   {"run -r r.json --replay-host-capabilities-interactions s.yml p.wasm", "'--replay-host-capabilities-interactions' is not supported yet"},
 		"YAML":                        {"run -r r.json policies.yaml", "a YAML file of policies is not supported yet"},
 		"capability and no policy":    {"run -r r.json --allowed-host-capabilities oci/*", "not provided:\n  <POLICY>\n\n"},
 		"misspelt capability, behind": {"run -r r.json p.wasm --allowed-host-capabilities oci/v9/verify", "unexpected argument 'oci/v9/verify' found"},

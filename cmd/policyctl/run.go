@@ -23,8 +23,7 @@ type trial struct {
 	raw          toggle
 	contextAware toggle
 	capabilities patterns
-	record       unsupported
-	replay       unsupported
+	session      sessionFlags
 	noCache      toggle
 	modules      moduleFlags
 }
@@ -51,8 +50,7 @@ JSON value. A module without metadata is taken to speak waPC.`+proxyHelp,
 	t.raw.add(flags, "raw", "", "hand the request to the policy as it is, even if it is no admission request")
 	t.contextAware.add(flags, "allow-context-aware", "", "let the policy read the kinds of Kubernetes resources its metadata lists")
 	t.capabilities.add(flags)
-	t.record.add(flags, "record-host-capabilities-interactions", "FILE", "write down what the policy asks of its host")
-	t.replay.add(flags, "replay-host-capabilities-interactions", "FILE", "answer from a file what the policy asks of its host")
+	t.session.add(flags)
 	t.noCache.add(flags, "disable-wasmtime-cache", "", "compile the module even if it was compiled before")
 	t.modules.add(flags)
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -63,6 +61,9 @@ JSON value. A module without metadata is taken to speak waPC.`+proxyHelp,
 
 // run puts the request to the policy that name names. Whatever can be found wrong without the policy is found first.
 func (t *trial) run(ctx context.Context, p *program, name string) error {
+	if err := t.session.check(); err != nil {
+		return err
+	}
 	definition, err := t.definition(name)
 	if err != nil {
 		return err
@@ -76,6 +77,10 @@ func (t *trial) run(ctx context.Context, p *program, name string) error {
 		return err
 	}
 	log := p.log()
+	session, err := t.session.open(log)
+	if err != nil {
+		return err
+	}
 	modules, err := t.modules.open(places, places.storeDir(), log)
 	if err != nil {
 		return err
@@ -102,10 +107,11 @@ func (t *trial) run(ctx context.Context, p *program, name string) error {
 	if t.noCache.on() {
 		codeFolder = ""
 	}
-	response, err := p.evaluate(ctx, modules.client, codeFolder, module, definition, request)
+	response, err := p.evaluate(ctx, modules.client, session, codeFolder, module, definition, request)
 	if err != nil {
 		return err
 	}
+	session.finish()
 	_, err = p.stdout.Write(append(admission.AppendResponse(nil, &response), '\n'))
 	return err
 }

@@ -281,8 +281,9 @@ func TestRun_capabilities(t *testing.T) {
 // TestRun_contextAware covers what is said about policies that read the cluster.
 func TestRun_contextAware(t *testing.T) {
 	u := newUser(t)
+	u.startsCluster()
 	request := u.writes("request.json", podRequest)
-	aware := u.annotated("accepts", podMetadata+"contextAwareResources: [{apiVersion: v1, kind: Namespace}]\n")
+	aware := u.annotated("accepts", awareMetadata)
 	plain := u.writes("plain.wasm", string(read(t, guest(t, "accepts"))))
 	denied := []string{
 		"WARN kwctl: Policy requires access to Kubernetes resources at evaluation time. During this execution the access to Kubernetes resources is denied. This can cause the policy to not behave properly",

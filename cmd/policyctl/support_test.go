@@ -33,6 +33,7 @@ func newUser(t *testing.T) *user {
 	t.Helper()
 	home := t.TempDir()
 	t.Setenv("HOME", home)
+	t.Setenv("KUBECONFIG", "")
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	t.Setenv("DOCKER_CONFIG", home)

@@ -9,17 +9,20 @@ import (
 
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/crypto"
+	"policy-server/hostcalls/kubernetes"
 	"policy-server/hostcalls/net"
 	"policy-server/hostcalls/oci"
 	"policy-server/registry"
 )
 
-// New returns the dispatcher of all capabilities. Those about images reach registries through client.
-func New(client *registry.Client, log *zap.Logger) *hostcalls.Dispatcher {
+// New returns the dispatcher of all capabilities. Those about images reach registries through client, those about the
+// cluster fail when that is nil.
+func New(client *registry.Client, cluster *kubernetes.Cluster, log *zap.Logger) *hostcalls.Dispatcher {
 	all := map[hostcalls.Path]hostcalls.Capability{
 		hostcalls.CryptoIsCertificateTrusted: crypto.IsCertificateTrusted(),
 		hostcalls.NetLookupHost:              net.LookupHost,
 	}
+	maps.Copy(all, kubernetes.Capabilities(cluster))
 	maps.Copy(all, oci.Capabilities(client))
 	return hostcalls.NewDispatcher(all, log)
 }

@@ -1,0 +1,118 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"policy-server/hostcalls"
+)
+
+// Config configures a Cluster. The zero value is good.
+type Config struct {
+	UserAgent string        // who the API server's audit log shows as asking; client-go's own when empty
+	Idle      time.Duration // how long a watch that nobody reads goes on; 0: DefaultIdle
+	Log       *zap.Logger   // nil: nothing is logged
+}
+
+// DefaultIdle is longer than the pauses inside of one audit scan, and shorter than what is usual between two: a scan lists
+// each kind once, and in between the memory is free.
+const DefaultIdle = 15 * time.Minute
+
+// What is remembered of single objects and of verdicts about access, and for how long: long enough for the requests of one
+// rollout, too short to be surprised by.
+const (
+	remember       = 5 * time.Second
+	objectBytes    = 32 << 20
+	verdictBytes   = 1 << 20
+	discoveredFor  = time.Hour
+	discoveredMost = 10000 // kinds
+)
+
+// Cluster is a Kubernetes cluster as its API server shows it to one account. It is safe for concurrent use. The nil Cluster
+// stands for having none: what it is asked fails.
+type Cluster struct {
+	client     rest.Interface
+	log        *zap.Logger
+	discovered *hostcalls.Memo[kinds] // by root
+	objects    *hostcalls.Memo[[]byte]
+	verdicts   *hostcalls.Memo[[]byte]
+	watches    *watches
+}
+
+// ErrNoCluster is why everything fails that is asked of a nil Cluster.
+var ErrNoCluster = errors.New("this host is not connected to a Kubernetes cluster")
+
+// Open finds out how the cluster is reached: from the files that KUBECONFIG lists, from ~/.kube/config, or from what a pod
+// is given, as all clients of Kubernetes do. It reads configuration and contacts nobody. The caller closes the Cluster.
+func Open(cfg Config) (*Cluster, error) {
+	loading := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
+	connection, err := loading.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find a cluster: %w", err)
+	}
+	connection.UserAgent = cfg.UserAgent
+	connection.QPS = -1 // evaluations in flight are bounded, and the API server has its own ideas of fairness
+	connection.WarningHandler = rest.NoWarnings{}
+	connection.ContentConfig = rest.ContentConfig{NegotiatedSerializer: statuses(), ContentType: runtime.ContentTypeJSON}
+	client, err := rest.UnversionedRESTClientFor(connection)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = DefaultIdle
+	}
+	length := func(text []byte) int { return len(text) }
+	return &Cluster{
+		client:     client,
+		log:        cfg.Log,
+		discovered: hostcalls.NewMemo(discoveredFor, discoveredMost, func(known kinds) int { return len(known) + 1 }),
+		objects:    hostcalls.NewMemo(remember, objectBytes, length),
+		verdicts:   hostcalls.NewMemo(remember, verdictBytes, length),
+		watches:    newWatches(cfg.Idle),
+	}, nil
+}
+
+// statuses lets the client read an API server's errors, the only documents it decodes.
+func statuses() runtime.NegotiatedSerializer {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	return serializer.NewCodecFactory(scheme).WithoutConversion()
+}
+
+// Close ends all watches and waits for them. Nothing may be asked afterwards.
+func (c *Cluster) Close() {
+	if c != nil {
+		c.watches.close()
+	}
+}
+
+// watches are the watches of a cluster that go on.
+type watches struct {
+	idle time.Duration
+	ctx  context.Context // of everything that runs between two lists
+	stop context.CancelFunc
+	runs sync.WaitGroup
+
+	mu         sync.Mutex
+	byIdentity map[identity]*watch
+	trimmer    *time.Timer // nil when there is nothing to trim
+}
+
+func newWatches(idle time.Duration) *watches {
+	ctx, stop := context.WithCancel(context.Background())
+	return &watches{idle: idle, ctx: ctx, stop: stop, byIdentity: map[identity]*watch{}}
+}

@@ -1,0 +1,76 @@
+package hostcalls
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Recorder writes down the host calls that a dispatcher makes, for a session file. Its zero value is ready, and safe for
+// concurrent use.
+type Recorder struct {
+	mu        sync.Mutex
+	exchanges []exchangeDocument
+	err       error
+}
+
+// exchangeDocument is an exchange as it is written.
+type exchangeDocument struct {
+	Type     string           `yaml:"type"`
+	Request  string           `yaml:"request"`
+	Response responseDocument `yaml:"response"`
+}
+
+type responseDocument struct {
+	Type    string  `yaml:"type"`
+	Payload *string `yaml:"payload,omitempty"`
+	Message *string `yaml:"message,omitempty"`
+}
+
+// Recording returns a dispatcher that answers as d does, and writes down with r what it performs. Calls that are denied or
+// not understood, and the guest's log, are not performed.
+func (d *Dispatcher) Recording(r *Recorder) *Dispatcher {
+	recording := *d
+	recording.perform = func(ctx context.Context, request Request) ([]byte, error) {
+		answer, err := d.perform(ctx, request)
+		r.note(request.Question, answer, err)
+		return answer, err
+	}
+	return &recording
+}
+
+var errNotText = errors.New("the answer to a host call is not UTF-8, which a session file cannot hold")
+
+func (r *Recorder) note(asked Question, answer []byte, failure error) {
+	text, err := asked.text()
+	if err == nil && failure == nil && !utf8.Valid(answer) {
+		err = errNotText
+	}
+	response := responseDocument{Type: "Success"}
+	if payload := string(answer); failure == nil {
+		response.Payload = &payload
+	} else {
+		message := failure.Error()
+		response.Type, response.Message = "Error", &message
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = errors.Join(r.err, err)
+	r.exchanges = append(r.exchanges, exchangeDocument{"Exchange", text, response})
+}
+
+// Session returns the session file of everything so far, or why it cannot be written.
+func (r *Recorder) Session() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return nil, r.err
+	}
+	if len(r.exchanges) == 0 {
+		return []byte("[]\n"), nil
+	}
+	return yaml.Marshal(r.exchanges)
+}
