@@ -29,22 +29,51 @@ func (e *HostError) Error() string {
 	return "host call " + e.Namespace + "/" + e.Operation + ": " + e.Text
 }
 
+// answerOf makes a host call whose answer is of one kind, and reports one that is not.
+func answerOf(namespace, operation string, payload Value, kind Kind) (Value, error) {
+	answer, err := HostCall(namespace, operation, payload)
+	if err == nil && answer.Kind() != kind {
+		err = notAsTold(namespace, operation)
+	}
+	if err != nil {
+		return Value{}, err
+	}
+	return answer, nil
+}
+
+// memberOf makes a host call whose answer is an object, and returns that member of it.
+func memberOf(namespace, operation string, payload Value, name string, kind Kind) (Value, error) {
+	answer, err := answerOf(namespace, operation, payload, Object)
+	if err != nil {
+		return Value{}, err
+	}
+	value := answer.Get(name)
+	if value.Kind() != kind {
+		return Value{}, notAsTold(namespace, operation)
+	}
+	return value, nil
+}
+
+func notAsTold(namespace, operation string) error {
+	return errors.New("host call " + namespace + "/" + operation + ": the answer is not what it should be")
+}
+
 // LookupHost resolves a host name with the host's resolver and returns its IPv4 and IPv6 addresses, at least
 // one, in no particular order. A literal address returns itself.
 //
 //	net/v1/dns_lookup_host   request: "registry.example"   answer: {"ips":["192.0.2.7"]}
 func LookupHost(host string) (ips []string, err error) {
-	answer, err := HostCall("net", "v1/dns_lookup_host", Quote(host))
+	answer, err := memberOf("net", "v1/dns_lookup_host", Quote(host), "ips", Array)
 	if err != nil {
 		return nil, err
 	}
-	for ip := range answer.Get("ips").Each() {
+	for ip := range answer.Each() {
 		if text, ok := ip.Text(); ok {
 			ips = append(ips, text)
 		}
 	}
 	if len(ips) == 0 {
-		return nil, errors.New("host call net/v1/dns_lookup_host: the answer has no addresses")
+		return nil, notAsTold("net", "v1/dns_lookup_host")
 	}
 	return ips, nil
 }
