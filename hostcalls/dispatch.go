@@ -80,6 +80,12 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 	if err != nil {
 		return nil, err
 	}
+	return c.Ask(ctx, request)
+}
+
+// Ask performs a request that is understood, as Call does from there on. It is also for what the host itself wants to know
+// for a policy that cannot ask, such as the inventory of a Rego policy: the kinds must be granted, capabilities need not.
+func (c *Caller) Ask(ctx context.Context, request Request) ([]byte, error) {
 	if err := c.checkReads(request.Reads); err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type Question struct {
 // Fields are the fields of a Question or of a part of one.
 type Fields []Field
 
-// Field is one of them. Its value is a bool, string, *string, []string, Set, Bytes, map[string]string, Fields or []Fields; a
+// Field is one of them. Its value is a bool, int64, string, *string, []string, Set, Bytes, map[string]string, Fields or []Fields; a
 // nil pointer, slice or map is written as null, and null equals a field that is not there.
 type Field struct {
 	Name  string
@@ -55,6 +55,8 @@ func toNode(value any) *yaml.Node {
 	switch value := value.(type) {
 	case bool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(value)}
+	case int64:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(value, 10)}
 	case string:
 		return textNode(value)
 	case *string:

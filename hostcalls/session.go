@@ -182,6 +182,8 @@ func matchesPlain(value any, recorded *yaml.Node) bool {
 	switch value := value.(type) {
 	case bool:
 		return decodes(recorded, func(got bool) bool { return got == value })
+	case int64:
+		return decodes(recorded, func(got int64) bool { return got == value })
 	case string:
 		return decodes(recorded, func(got string) bool { return got == value })
 	case *string:

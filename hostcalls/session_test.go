@@ -44,6 +44,9 @@ func questions() map[string]struct {
 		"a map": {hostcalls.Question{Variant: "SigstorePubKeyVerify", Fields: hostcalls.Fields{
 			{Name: "image", Value: "busybox"}, {Name: "pub_keys", Value: []string{"-----BEGIN\nkey\n"}}, {Name: "annotations", Value: map[string]string{"env": "prod", "a": "1"}},
 		}}, "!SigstorePubKeyVerify\nimage: busybox\npub_keys:\n  - |\n    -----BEGIN\n    key\nannotations:\n  a: \"1\"\n  env: prod\n"},
+		"numbers": {hostcalls.Question{Variant: "HasKubernetesListResourceAllResultChangedSinceInstant", Fields: hostcalls.Fields{
+			{Name: "api_version", Value: "v1"}, {Name: "kind", Value: "Pod"}, {Name: "since", Value: hostcalls.Fields{{Name: "secs", Value: int64(7)}, {Name: "nanos", Value: int64(0)}}},
+		}}, "!HasKubernetesListResourceAllResultChangedSinceInstant\napi_version: v1\nkind: Pod\nsince:\n  secs: 7\n  nanos: 0\n"},
 		"nothing of each": {hostcalls.Question{Variant: "SigstorePubKeyVerify", Fields: hostcalls.Fields{
 			{Name: "image", Value: "busybox"}, {Name: "pub_keys", Value: []string{}}, {Name: "annotations", Value: map[string]string(nil)}, {Name: "a", Value: []hostcalls.Fields(nil)}, {Name: "b", Value: []string(nil)}, {Name: "c", Value: hostcalls.Bytes(nil)},
 		}}, "!SigstorePubKeyVerify\nimage: busybox\npub_keys: []\nannotations: null\na: null\nb: null\nc: null\n"},
@@ -78,7 +81,7 @@ func replayer(t *testing.T, session string) *hostcalls.Replayer {
 	return r
 }
 
-// indent makes a text the content of a literal block in an exchange.
+// exchange is a session file with one exchange, whose request is a literal block.
 func exchange(request string) string {
 	return "- type: Exchange\n  request: |\n    " + strings.ReplaceAll(strings.TrimSuffix(request, "\n"), "\n", "\n    ") +
 		"\n  response:\n    type: Success\n    payload: '{\"a\":1}'\n"

@@ -111,12 +111,3 @@ func rootOf(kind hostcalls.Resource) (string, error) {
 func isSegment(text string) bool {
 	return text != "" && len(rest.IsValidPathSegmentName(text)) == 0
 }
-
-// PluralName returns the plural under which the API serves kind: "pods" for v1/Pod.
-func (c *Cluster) PluralName(ctx context.Context, kind hostcalls.Resource) (string, error) {
-	if c == nil {
-		return "", ErrNoCluster
-	}
-	m, err := c.mappingOf(ctx, kind)
-	return m.plural, err
-}

@@ -75,6 +75,22 @@ func (p *policy) fails(operation, payload, want string) {
 	}
 }
 
+// asks makes a request of the host's own.
+func (p *policy) asks(request hostcalls.Request) (string, error) {
+	answer, err := p.dispatcher.Evaluation("p", hostcalls.Grants{}, p.kinds).Ask(p.t.Context(), request)
+	return string(answer), err
+}
+
+// mayHaveChanged asks whether the inventory of Pods may have changed since an instant.
+func (p *policy) mayHaveChanged(cluster *kubernetes.Cluster, since time.Time) bool {
+	p.t.Helper()
+	answer, err := p.asks(cluster.ChangedSinceRequest(kind("v1 Pod"), time.Since(since)))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return answer == "true"
+}
+
 // names returns the names of a list's items, with their namespaces.
 func names(t testing.TB, list string) string {
 	t.Helper()
@@ -218,20 +234,19 @@ func TestList_follows(t *testing.T) {
 	shows := func(want string) func() bool {
 		return func() bool { return names(t, p.gets("list_resources_all", allPods)) == want }
 	}
-	selected := kubernetes.Selection{Kind: kind("v1 Pod")}
-	if !cluster.ChangedSince(selected, time.Now()) {
+	if !p.mayHaveChanged(cluster, time.Now()) {
 		t.Error("what is not watched is said not to have changed")
 	}
 	if !shows("n/a")() {
 		t.Fatal("the first list lacks the pod")
 	}
 	before := time.Now()
-	if cluster.ChangedSince(selected, before) {
+	if p.mayHaveChanged(cluster, before) {
 		t.Error("a change is seen where there is none")
 	}
 	s.puts(podNamed("n", "b"), podNamed("m", "c"))
 	eventually(t, "pods that are new", shows("m/c n/a n/b"))
-	if !cluster.ChangedSince(selected, before) {
+	if !p.mayHaveChanged(cluster, before) {
 		t.Error("a change is not seen")
 	}
 	s.puts(strings.Replace(podNamed("n", "a"), "Running", "Failed", 1))
@@ -359,7 +374,7 @@ func TestList_idle(t *testing.T) {
 	for range 2 {
 		p.gets("list_resources_all", allPods)
 		eventually(t, "the watch's end", func() bool { // what is not watched may have changed
-			return cluster.ChangedSince(kubernetes.Selection{Kind: kind("v1 Pod")}, time.Now()) && s.watchers() == 0
+			return p.mayHaveChanged(cluster, time.Now()) && s.watchers() == 0
 		})
 	}
 	lists := 0
@@ -383,11 +398,13 @@ func TestList_many(t *testing.T) {
 		p.gets("list_resources_by_namespace", fmt.Sprintf(podsOf, fmt.Sprintf("n%d", i)))
 	}
 	eventually(t, "a bounded number of watches", func() bool { n := s.watchers(); return n > 0 && n <= 256 })
-	if !cluster.ChangedSince(kubernetes.Selection{Kind: kind("v1 Pod"), Namespace: "n0"}, time.Now()) {
-		t.Error("the oldest is still watched")
-	}
-	if cluster.ChangedSince(kubernetes.Selection{Kind: kind("v1 Pod"), Namespace: fmt.Sprintf("n%d", more-1)}, time.Now()) {
-		t.Error("the newest is not watched")
+	s.asked()
+	for i, relisted := range map[int]bool{more - 1: false, 0: true} {
+		p.gets("list_resources_by_namespace", fmt.Sprintf(podsOf, fmt.Sprintf("n%d", i)))
+		path := fmt.Sprintf("GET /api/v1/namespaces/n%d/pods?limit=500", i)
+		if asked := slices.Contains(s.asked(), path); asked != relisted {
+			t.Errorf("%s: %t", path, asked)
+		}
 	}
 }
 
@@ -566,14 +583,54 @@ func TestCanI(t *testing.T) {
 	})
 }
 
-func TestPluralName(t *testing.T) {
+// What the host wants to know for policies that cannot ask themselves needs the kinds, and no capability.
+func TestInventory(t *testing.T) {
 	s := newAPIServer(t)
+	s.puts(service)
 	cluster := s.opens(kubernetes.Config{})
-	for text, want := range map[string]string{"v1 Service": "services", "apps/v1 Deployment": "deployments", "v1 Eviction": ""} {
-		if plural, err := cluster.PluralName(t.Context(), kind(text)); plural != want || (err == nil) != (want != "") {
+	p := newPolicy(t, cluster, "v1 Service", "apps/v1 Deployment", "v1 Eviction")
+	for text, want := range map[string]string{"v1 Service": `"services"`, "apps/v1 Deployment": `"deployments"`, "v1 Eviction": ""} {
+		if plural, err := p.asks(cluster.PluralNameRequest(kind(text))); plural != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", text, plural, err)
 		}
 	}
+	if list, err := p.asks(cluster.InventoryRequest(kind("v1 Service"))); err != nil || names(t, list) != "customer-1/api-auth-service" {
+		t.Errorf("inventory %s, %v", list, err)
+	}
+	var denied *hostcalls.ReadDeniedError
+	if _, err := p.asks(cluster.InventoryRequest(kind("v1 Secret"))); !errors.As(err, &denied) {
+		t.Errorf("a kind that was not granted: %v", err)
+	}
+	t.Run("recorded and replayed", func(t *testing.T) {
+		var recorder hostcalls.Recorder
+		questions := []hostcalls.Request{
+			cluster.InventoryRequest(kind("v1 Service")), cluster.PluralNameRequest(kind("v1 Service")), cluster.ChangedSinceRequest(kind("v1 Service"), 1500*time.Millisecond),
+		}
+		recording, answers := *p, []string{}
+		recording.dispatcher = p.dispatcher.Recording(&recorder)
+		for _, question := range questions {
+			answer, err := recording.asks(question)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, answer)
+		}
+		session, err := recorder.Session()
+		if err != nil {
+			t.Fatal(err)
+		}
+		replayer, err := hostcalls.ParseSession(session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaying := *p
+		replaying.dispatcher = p.dispatcher.Replaying(replayer)
+		for i, question := range questions {
+			if answer, err := replaying.asks(question); err != nil || answer != answers[i] {
+				t.Errorf("replayed %s, %v, was %s", answer, err, answers[i])
+			}
+		}
+	})
 }
 
 func TestOpen(t *testing.T) {
@@ -611,11 +668,13 @@ func TestOpen(t *testing.T) {
 	t.Run("nothing was opened", func(t *testing.T) {
 		var none *kubernetes.Cluster
 		none.Close()
-		if _, err := none.PluralName(t.Context(), kind("v1 Pod")); !errors.Is(err, kubernetes.ErrNoCluster) {
-			t.Errorf("error is %v", err)
-		}
-		if !none.ChangedSince(kubernetes.Selection{}, time.Now()) {
-			t.Error("nothing changed in no cluster")
+		p := newPolicy(t, none, "v1 Pod")
+		for _, request := range []hostcalls.Request{
+			none.InventoryRequest(kind("v1 Pod")), none.PluralNameRequest(kind("v1 Pod")), none.ChangedSinceRequest(kind("v1 Pod"), 0),
+		} {
+			if _, err := p.asks(request); !errors.Is(err, kubernetes.ErrNoCluster) {
+				t.Errorf("%s: %v", request.Question.Variant, err)
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -73,14 +72,4 @@ func (c *Cluster) List(ctx context.Context, selected Selection) ([]byte, error) 
 		}
 		return nil, fmt.Errorf("list of %s did not arrive in time: %w", selected.Kind, ctx.Err())
 	}
-}
-
-// ChangedSince reports whether List could answer differently than it did at an instant: something changed since, or the
-// selection is not watched (any more).
-func (c *Cluster) ChangedSince(selected Selection, instant time.Time) bool {
-	if c == nil {
-		return true
-	}
-	w := c.watches.find(selected.identity())
-	return w == nil || w.store.changedSince(instant)
 }

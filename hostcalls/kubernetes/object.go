@@ -51,19 +51,25 @@ func readValid(text []byte, of hostcalls.Resource, keep mask) (*object, error) {
 	to := appendName(append(make([]byte, 0, len(text)+128), '{'), "apiVersion")
 	to = appendName(append(appendString(to, of.APIVersion), ','), "kind")
 	to = append(appendString(to, of.Kind), `,"metadata":`...)
+	type member struct {
+		name  string
+		value []byte
+	}
+	var others []member // walked once: managedFields make objects long
 	metadata := []byte("{}")
 	for name, value := range members(text) {
-		if name == "metadata" {
+		switch name {
+		case "metadata":
 			metadata = value
+		case "apiVersion", "kind":
+		default:
+			others = append(others, member{name, value})
 		}
 	}
 	to = o.appendMetadata(to, metadata)
-	for name, value := range members(text) {
-		if name == "apiVersion" || name == "kind" || name == "metadata" {
-			continue
-		}
-		if below, ok := keep[name]; ok || keep == nil {
-			to = below.appendPruned(appendName(append(to, ','), name), value)
+	for _, other := range others {
+		if below, ok := keep[other.name]; ok || keep == nil {
+			to = below.appendPruned(appendName(append(to, ','), other.name), other.value)
 		}
 	}
 	o.text = bytes.Clone(append(to, '}')) // exactly as long as it is: it may be kept for days

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"io"
 	"path"
 	"reflect"
 	"slices"
@@ -120,4 +121,14 @@ func FuzzRequests(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestBounded(t *testing.T) {
+	for size, fits := range map[int]bool{0: true, 9: true, 10: true, 11: false, 5000: false} {
+		body := &bounded{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("a", size))), what: "answer", limit: 10, left: 10}
+		text, err := io.ReadAll(body)
+		if fits && (err != nil || len(text) != size) || !fits && (err == nil || err.Error() != "the API server's answer is larger than 10 bytes") {
+			t.Errorf("of %d bytes %d were read, %v", size, len(text), err)
+		}
+	}
 }

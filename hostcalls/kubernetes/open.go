@@ -64,6 +64,7 @@ func Open(cfg Config) (*Cluster, error) {
 	connection.UserAgent = cfg.UserAgent
 	connection.QPS = -1 // evaluations in flight are bounded, and the API server has its own ideas of fairness
 	connection.WarningHandler = rest.NoWarnings{}
+	connection.Wrap(boundAnswers)
 	connection.ContentConfig = rest.ContentConfig{NegotiatedSerializer: statuses(), ContentType: runtime.ContentTypeJSON}
 	client, err := rest.UnversionedRESTClientFor(connection)
 	if err != nil {

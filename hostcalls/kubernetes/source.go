@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -59,7 +58,8 @@ func (s *source) watch(ctx context.Context, options metav1.ListOptions) (apiwatc
 	if err != nil {
 		return nil, err
 	}
-	events := &events{stream: stream, decoder: json.NewDecoder(stream), source: s}
+	limited := &bounded{ReadCloser: stream, what: "event", limit: maxEventBytes}
+	events := &events{stream: limited, decoder: json.NewDecoder(limited), source: s}
 	return apiwatch.NewStreamWatcher(events, apierrors.NewClientErrorReporter(http.StatusInternalServerError, "GET", "ClientWatchDecoding")), nil
 }
 
@@ -88,7 +88,7 @@ func (s *source) request(options metav1.ListOptions) *rest.Request {
 
 // events reads the stream of changes. It is what apiwatch.Decoder wants.
 type events struct {
-	stream  io.ReadCloser
+	stream  *bounded
 	decoder *json.Decoder
 	source  *source
 }
@@ -99,6 +99,7 @@ func (e *events) Decode() (apiwatch.EventType, runtime.Object, error) {
 		Type   apiwatch.EventType
 		Object json.RawMessage
 	}
+	e.stream.left = e.stream.limit
 	if err := e.decoder.Decode(&event); err != nil {
 		return "", nil, err
 	}
