@@ -17,19 +17,6 @@ type Recorder struct {
 	err       error
 }
 
-// exchangeDocument is an exchange as it is written.
-type exchangeDocument struct {
-	Type     string           `yaml:"type"`
-	Request  string           `yaml:"request"`
-	Response responseDocument `yaml:"response"`
-}
-
-type responseDocument struct {
-	Type    string  `yaml:"type"`
-	Payload *string `yaml:"payload,omitempty"`
-	Message *string `yaml:"message,omitempty"`
-}
-
 // Recording returns a dispatcher that answers as d does, and writes down with r what it performs. Calls that are denied or
 // not understood, and the guest's log, are not performed.
 func (d *Dispatcher) Recording(r *Recorder) *Dispatcher {

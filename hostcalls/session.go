@@ -62,44 +62,51 @@ func parseSession(data []byte) ([]exchange, error) {
 	if len(data) > maxSessionBytes {
 		return nil, fmt.Errorf("larger than %d bytes", maxSessionBytes)
 	}
-	var written []struct {
-		Type     string `yaml:"type"`
-		Request  string `yaml:"request"`
-		Response struct {
-			Type    string  `yaml:"type"`
-			Payload *string `yaml:"payload"`
-			Message *string `yaml:"message"`
-		} `yaml:"response"`
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(&written); err != nil && !errors.Is(err, io.EOF) {
+	var written []exchangeDocument
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&written); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	exchanges := make([]exchange, 0, len(written))
-	for i, w := range written {
-		e := exchange{failure: w.Response.Message}
-		var err error
-		switch {
-		case w.Type != "Exchange":
-			err = fmt.Errorf("type: unknown variant %q, expected Exchange", w.Type)
-		case w.Response.Type == "Success" && w.Response.Payload != nil:
-			e.payload, e.failure = *w.Response.Payload, nil
-		case w.Response.Type == "Success":
-			err = errors.New("response: missing field `payload`")
-		case w.Response.Type == "Error" && w.Response.Message == nil:
-			err = errors.New("response: missing field `message`")
-		case w.Response.Type != "Error":
-			err = fmt.Errorf("response: unknown variant %q, expected Success or Error", w.Response.Type)
-		}
-		if err == nil {
-			e.request, err = parseQuestion(w.Request)
-		}
+	for i, document := range written {
+		e, err := document.exchange()
 		if err != nil {
 			return nil, fmt.Errorf("[%d]: %w", i, err)
 		}
 		exchanges = append(exchanges, e)
 	}
 	return exchanges, nil
+}
+
+// exchangeDocument is an exchange as it is written.
+type exchangeDocument struct {
+	Type     string           `yaml:"type"`
+	Request  string           `yaml:"request"`
+	Response responseDocument `yaml:"response"`
+}
+
+type responseDocument struct {
+	Type    string  `yaml:"type"`
+	Payload *string `yaml:"payload,omitempty"`
+	Message *string `yaml:"message,omitempty"`
+}
+
+func (d exchangeDocument) exchange() (e exchange, err error) {
+	switch r := d.Response; {
+	case d.Type != "Exchange":
+		return e, fmt.Errorf("type: unknown variant %q, expected Exchange", d.Type)
+	case r.Type == "Success" && r.Payload != nil:
+		e.payload = *r.Payload
+	case r.Type == "Success":
+		return e, errors.New("response: missing field `payload`")
+	case r.Type != "Error":
+		return e, fmt.Errorf("response: unknown variant %q, expected Success or Error", r.Type)
+	case r.Message == nil:
+		return e, errors.New("response: missing field `message`")
+	default:
+		e.failure = r.Message
+	}
+	e.request, err = parseQuestion(d.Request)
+	return e, err
 }
 
 // parseQuestion reads the request of an exchange.

@@ -84,19 +84,25 @@ func (r request) judge(authorities func() trust, now time.Time) (verdict, error)
 	case len(chain) == 0 || leaf.Equal(chain[len(chain)-1]) && !selfIssued(leaf):
 		return verdict{Reason: reasonUntrusted}, nil // x509 takes a certificate that is an authority itself as it is
 	}
+	return judgeByChain(leaf, chain, now), nil
+}
+
+// judgeByChain judges by a chain that is not empty: its last certificate is the authority.
+func judgeByChain(leaf *x509.Certificate, chain []*x509.Certificate, now time.Time) verdict {
+	intermediates, anchor := chain[:len(chain)-1], chain[len(chain)-1]
 	given := trust{authorities: x509.NewCertPool(), intermediates: x509.NewCertPool()}
-	if last := len(chain) - 1; usableKey(chain[last]) {
-		given.authorities.AddCert(asAuthority(chain[last], now))
+	if usableKey(anchor) {
+		given.authorities.AddCert(asAuthority(anchor, now))
 	}
-	for _, cert := range chain[:len(chain)-1] {
+	for _, cert := range intermediates {
 		if usableKey(cert) {
 			given.intermediates.AddCert(cert)
 		}
 	}
 	if result := given.judge(leaf, now); result.Trusted || result.Reason != reasonUntrusted {
-		return result, nil
+		return result
 	}
-	return verdict{Reason: outsideValidityOnTheWay(leaf, given.authorities, chain[:len(chain)-1], now)}, nil
+	return verdict{Reason: outsideValidityOnTheWay(leaf, given.authorities, intermediates, now)}
 }
 
 func (t trust) judge(leaf *x509.Certificate, now time.Time) verdict {

@@ -56,20 +56,26 @@ func (c *Cluster) List(ctx context.Context, selected Selection) ([]byte, error) 
 		return nil, err
 	}
 	defer c.watches.release(w)
+	return c.await(ctx, w)
+}
+
+// await returns the list of a watch as soon as there is one, or why there is none.
+func (c *Cluster) await(ctx context.Context, w *watch) ([]byte, error) {
+	kind := w.source.kind
 	select {
 	case <-w.store.synced:
-		return w.store.list(selected.Kind), nil
+		return w.store.list(kind), nil
 	case <-w.ended:
 		if apierrors.IsNotFound(w.lastError()) {
-			c.forget(selected.Kind)
+			c.forget(kind)
 		}
 		return nil, w.lastError()
 	case <-c.watches.ctx.Done():
 		return nil, errClosed
 	case <-ctx.Done():
 		if err := w.lastError(); err != nil {
-			return nil, fmt.Errorf("list of %s did not arrive in time: %w: %w", selected.Kind, ctx.Err(), err)
+			return nil, fmt.Errorf("list of %s did not arrive in time: %w: %w", kind, ctx.Err(), err)
 		}
-		return nil, fmt.Errorf("list of %s did not arrive in time: %w", selected.Kind, ctx.Err())
+		return nil, fmt.Errorf("list of %s did not arrive in time: %w", kind, ctx.Err())
 	}
 }

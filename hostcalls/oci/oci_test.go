@@ -31,18 +31,18 @@ type images struct {
 	host         string
 	capabilities map[hostcalls.Path]hostcalls.Capability
 	client       *registry.Client
+	content      http.Handler // of the registry
 	requests     atomic.Int32 // for manifests
 }
 
 func newImages(t *testing.T) *images {
 	t.Helper()
-	i := &images{t: t}
-	content := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
+	i := &images{t: t, content: ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/manifests/") && r.Method == http.MethodGet {
 			i.requests.Add(1)
 		}
-		content.ServeHTTP(w, r)
+		i.content.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	i.host = server.Listener.Addr().String()
@@ -295,6 +295,41 @@ func TestCapabilities_remember(t *testing.T) {
 		if got := i.requests.Load() - before; got != c.requests {
 			t.Errorf("%s of %s made %d requests, expected %d", c.path, c.image, got, c.requests)
 		}
+	}
+}
+
+func TestCapabilities_proxies(t *testing.T) {
+	i := newImages(t)
+	digest := i.push("app:v1", i.container("amd64"))
+	var asked atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect { // the way over TLS leads nowhere
+			http.Error(w, "no tunnels", http.StatusBadGateway)
+			return
+		}
+		asked.Add(1)
+		i.content.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	for name, c := range map[string]struct {
+		proxies registry.Proxies
+		through bool
+	}{
+		"36 through the proxy": {registry.Proxies{HTTPProxy: proxy.URL, HTTPSProxy: proxy.URL}, true},
+		"36 past the proxy":    {registry.Proxies{HTTPProxy: proxy.URL, HTTPSProxy: proxy.URL, NoProxy: "registry.invalid"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, err := registry.Open(registry.Config{Sources: registry.Sources{InsecureSources: []string{"registry.invalid:5000"}, Proxies: &c.proxies}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i.capabilities = oci.Capabilities(client)
+			asked.Store(0)
+			answer, err := i.sends(hostcalls.OCIManifestDigest, `"registry.invalid:5000/app:v1"`)
+			if c.through != (asked.Load() > 0) || c.through != strings.Contains(answer, digest.String()) || c.through != (err == nil) {
+				t.Errorf("answer %s, %v; the proxy was asked %d times", answer, err, asked.Load())
+			}
+		})
 	}
 }
 
