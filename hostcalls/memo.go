@@ -2,6 +2,7 @@ package hostcalls
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -75,11 +76,21 @@ func (m *Memo[V]) start(ctx context.Context, key string, act func(ctx context.Co
 	m.flights[key] = f
 	go func() {
 		defer cancel()
-		f.value, f.err = act(ctx)
+		f.value, f.err = guarded(ctx, act)
 		m.land(key, f)
 		close(f.done)
 	}()
 	return f
+}
+
+// guarded lets a panic of act cost those who wait for it, and nobody else: it does not run where host calls are guarded.
+func guarded[V any](ctx context.Context, act func(ctx context.Context) (V, error)) (value V, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("host call panicked: %v", reason)
+		}
+	}()
+	return act(ctx)
 }
 
 func (m *Memo[V]) land(key string, f *flight[V]) {

@@ -66,6 +66,16 @@ func TestMemo_tooLargeToKeep(t *testing.T) {
 	}
 }
 
+func TestMemo_panics(t *testing.T) {
+	memo := hostcalls.NewMemo(time.Minute, 10, length)
+	if _, err := memo.Do(t.Context(), "a", func(context.Context) (string, error) { panic("out of luck") }); err == nil || err.Error() != "host call panicked: out of luck" {
+		t.Errorf("error is %v", err)
+	}
+	if answer, err := memo.Do(t.Context(), "a", func(context.Context) (string, error) { return "b", nil }); answer != "b" || err != nil {
+		t.Errorf("afterwards: %q, %v", answer, err)
+	}
+}
+
 // One who gives up takes nothing from the others; the last one who does stops the act.
 func TestMemo_givingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

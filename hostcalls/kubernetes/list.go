@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"policy-server/hostcalls"
 )
 
@@ -66,12 +64,10 @@ func (c *Cluster) await(ctx context.Context, w *watch) ([]byte, error) {
 	case <-w.store.synced:
 		return w.store.list(kind), nil
 	case <-w.ended:
-		if apierrors.IsNotFound(w.lastError()) {
-			c.forget(kind)
+		if c.watches.ctx.Err() != nil {
+			return nil, errClosed
 		}
 		return nil, w.lastError()
-	case <-c.watches.ctx.Done():
-		return nil, errClosed
 	case <-ctx.Done():
 		if err := w.lastError(); err != nil {
 			return nil, fmt.Errorf("list of %s did not arrive in time: %w: %w", kind, ctx.Err(), err)

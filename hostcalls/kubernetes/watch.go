@@ -20,7 +20,7 @@ type watch struct {
 	source *source
 	store  *store
 	stop   context.CancelFunc
-	ended  chan struct{} // closed when it gave up; err says why
+	ended  chan struct{} // closed when run has; err says why it gave up
 
 	// Guarded by watches.mu:
 	waiting int       // lists that are about to read the store
@@ -37,8 +37,8 @@ const (
 	settled    = time.Minute // a watch that ran for so long begins again with the first delay
 )
 
-// run lists and watches until ctx ends or the API server says that it will never do.
-func (w *watch) run(ctx context.Context, log *zap.Logger) {
+// run lists and watches until ctx ends, or the API server says that it will never do: that is the error.
+func (w *watch) run(ctx context.Context, log *zap.Logger) error {
 	ctx = klog.NewContext(ctx, logr.Discard()) // what client-go would log is told below
 	reflector := cache.NewReflectorWithOptions(w.source.listWatch(), &object{}, w.store, cache.ReflectorOptions{
 		Name: "hostcalls", TypeDescription: w.source.kind.String(),
@@ -47,7 +47,7 @@ func (w *watch) run(ctx context.Context, log *zap.Logger) {
 		began := time.Now()
 		err := reflector.ListAndWatchWithContext(ctx)
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		err = w.note(err)
 		if err != nil {
@@ -55,15 +55,14 @@ func (w *watch) run(ctx context.Context, log *zap.Logger) {
 				zap.String("namespace", w.source.namespace), zap.Error(err))
 		}
 		if final(err) {
-			close(w.ended)
-			return
+			return err
 		}
 		if time.Since(began) > settled {
 			delay = firstDelay
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-time.After(delay/2 + rand.N(delay)): // servers that restart must not be met by everybody at once
 		}
 	}

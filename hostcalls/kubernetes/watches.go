@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // maxWatches bounds how many parts of the cluster are watched at once. Which there are is partly for the authors of
@@ -35,8 +37,11 @@ func (c *Cluster) acquire(id identity, begin func() *source) (*watch, error) {
 	w := &watch{source: begin(), store: newStore(), stop: stop, ended: make(chan struct{}), waiting: 1}
 	all.byIdentity[id] = w
 	all.runs.Go(func() {
-		w.run(ctx, c.log)
+		if apierrors.IsNotFound(w.run(ctx, c.log)) {
+			c.forget(w.source.kind)
+		}
 		all.remove(id, w)
+		close(w.ended) // last, so that whoever is told and asks again begins anew
 	})
 	return w, nil
 }
