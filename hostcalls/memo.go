@@ -1,6 +1,7 @@
 package hostcalls
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"sync"
@@ -16,15 +17,16 @@ type Memo[V any] struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight[V]
-	answers map[string]*answer[V]
-	oldest  []*answer[V] // by age; forgotten ones too, until their time comes
-	held    int          // sum of the sizes of answers
+	answers map[string]*list.Element
+	byAge   *list.List // of *answer[V], the oldest in front
+	held    int        // sum of the sizes of answers
 }
 
 // answer is a success that is remembered.
 type answer[V any] struct {
 	key     string
 	value   V
+	size    int
 	expires time.Time
 }
 
@@ -37,10 +39,10 @@ type flight[V any] struct {
 	cancel  context.CancelFunc
 }
 
-// NewMemo returns a memo that keeps an answer for ttl, and answers whose sizes add up to at most limit: beyond it the
-// oldest go.
+// NewMemo returns a memo that keeps an answer for ttl, and answers whose sizes and keys add up to at most limit: beyond it
+// the oldest go.
 func NewMemo[V any](ttl time.Duration, limit int, size func(V) int) *Memo[V] {
-	return &Memo[V]{ttl: ttl, limit: limit, size: size, flights: map[string]*flight[V]{}, answers: map[string]*answer[V]{}}
+	return &Memo[V]{ttl: ttl, limit: limit, size: size, flights: map[string]*flight[V]{}, answers: map[string]*list.Element{}, byAge: list.New()}
 }
 
 // Do returns the answer remembered for key, else that of act, which runs once however many ask. When ctx ends first, its
@@ -48,7 +50,7 @@ func NewMemo[V any](ttl time.Duration, limit int, size func(V) int) *Memo[V] {
 // values but not its deadline.
 func (m *Memo[V]) Do(ctx context.Context, key string, act func(ctx context.Context) (V, error)) (V, error) {
 	m.mu.Lock()
-	if a, ok := m.answers[key]; ok && time.Now().Before(a.expires) {
+	if a, ok := m.remembered(key); ok && time.Now().Before(a.expires) {
 		m.mu.Unlock()
 		return a.value, nil
 	}
@@ -100,7 +102,7 @@ func (m *Memo[V]) land(key string, f *flight[V]) {
 		delete(m.flights, key)
 	}
 	if f.err == nil {
-		m.keep(&answer[V]{key, f.value, time.Now().Add(m.ttl)})
+		m.keep(&answer[V]{key, f.value, m.size(f.value) + len(key), time.Now().Add(m.ttl)})
 	}
 }
 
@@ -116,23 +118,34 @@ func (m *Memo[V]) leave(key string, f *flight[V]) {
 	}
 }
 
+func (m *Memo[V]) remembered(key string) (*answer[V], bool) {
+	element, ok := m.answers[key]
+	if !ok {
+		return nil, false
+	}
+	return element.Value.(*answer[V]), true
+}
+
 // keep remembers a, and drops what is too old or too much.
 func (m *Memo[V]) keep(a *answer[V]) {
-	m.drop(m.answers[a.key])
-	m.answers[a.key] = a
-	m.held += m.size(a.value)
-	m.oldest = append(m.oldest, a)
-	for now := time.Now(); len(m.oldest) > 0 && (m.held > m.limit || !now.Before(m.oldest[0].expires)); m.oldest = m.oldest[1:] {
-		m.drop(m.oldest[0])
-		m.oldest[0] = nil
+	m.drop(a.key)
+	m.answers[a.key] = m.byAge.PushBack(a)
+	m.held += a.size
+	for now := time.Now(); m.byAge.Len() > 0; {
+		oldest := m.byAge.Front().Value.(*answer[V])
+		if m.held <= m.limit && now.Before(oldest.expires) {
+			return
+		}
+		m.drop(oldest.key)
 	}
 }
 
-// drop forgets a if it is what is remembered for its key.
-func (m *Memo[V]) drop(a *answer[V]) {
-	if a != nil && m.answers[a.key] == a {
-		delete(m.answers, a.key)
-		m.held -= m.size(a.value)
+// drop forgets the answer for key, if there is one.
+func (m *Memo[V]) drop(key string) {
+	if a, ok := m.remembered(key); ok {
+		m.byAge.Remove(m.answers[key])
+		delete(m.answers, key)
+		m.held -= a.size
 	}
 }
 
@@ -140,5 +153,5 @@ func (m *Memo[V]) drop(a *answer[V]) {
 func (m *Memo[V]) Forget(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.drop(m.answers[key])
+	m.drop(key)
 }

@@ -36,7 +36,7 @@ const (
 	objectBytes    = 32 << 20
 	verdictBytes   = 1 << 20
 	discoveredFor  = time.Hour
-	discoveredMost = 10000 // kinds
+	discoveredMost = 10000 // kinds, roughly
 )
 
 // Cluster is a Kubernetes cluster as its API server shows it to one account. It is safe for concurrent use. The nil Cluster

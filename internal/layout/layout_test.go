@@ -49,6 +49,7 @@ var confined = map[string][]string{
 	"github.com/jedib0t/":                      {"cmd/"},
 	"github.com/go-chi/":                       {"server"},
 	"github.com/Masterminds/":                  {"policy"},
+	"github.com/go-logr/":                      {"hostcalls/kubernetes"},
 	"k8s.io/":                                  {"hostcalls/kubernetes", "internal/"},
 	"github.com/evanphx/":                      {"internal/"},
 	"golang.org/x/net/http/":                   {"registry"},
