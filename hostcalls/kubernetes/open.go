@@ -1,10 +1,8 @@
 package kubernetes
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -99,21 +97,4 @@ func (c *Cluster) Close() {
 	if c != nil {
 		c.watches.close()
 	}
-}
-
-// watches are the watches of a cluster that go on.
-type watches struct {
-	idle time.Duration
-	ctx  context.Context // of everything that runs between two lists
-	stop context.CancelFunc
-	runs sync.WaitGroup
-
-	mu         sync.Mutex
-	byIdentity map[identity]*watch
-	trimmer    *time.Timer // nil when there is nothing to trim
-}
-
-func newWatches(idle time.Duration) *watches {
-	ctx, stop := context.WithCancel(context.Background())
-	return &watches{idle: idle, ctx: ctx, stop: stop, byIdentity: map[identity]*watch{}}
 }

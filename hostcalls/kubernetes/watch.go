@@ -30,7 +30,7 @@ type watch struct {
 	err error // of the last attempt; nil once that one got on
 }
 
-// How long a watch that failed waits before it tries again. What the API server itself asks for is obeyed below.
+// How long a watch that failed waits before it tries again. What the API server itself asks for, client-go obeys.
 const (
 	firstDelay = 800 * time.Millisecond
 	lastDelay  = 30 * time.Second

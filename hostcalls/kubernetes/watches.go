@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +18,23 @@ var (
 	errTooManyWatches = fmt.Errorf("%d different lists of Kubernetes objects are in use at once, which is the limit", maxWatches)
 	errClosed         = errors.New("the connection to the cluster is closed")
 )
+
+// watches are the watches of a cluster that go on.
+type watches struct {
+	idle time.Duration
+	ctx  context.Context // of everything that runs between two lists
+	stop context.CancelFunc
+	runs sync.WaitGroup
+
+	mu         sync.Mutex
+	byIdentity map[identity]*watch
+	trimmer    *time.Timer // nil when there is nothing to trim
+}
+
+func newWatches(idle time.Duration) *watches {
+	ctx, stop := context.WithCancel(context.Background())
+	return &watches{idle: idle, ctx: ctx, stop: stop, byIdentity: map[identity]*watch{}}
+}
 
 // acquire returns the watch of that identity, which is started if there is none. It goes on at least until it is released.
 func (c *Cluster) acquire(id identity, begin func() *source) (*watch, error) {
