@@ -13,7 +13,11 @@ type body struct {
 	regions  []region
 	straight bool // no instruction so far could branch or call
 	calls    bool
-	bulk     bool
+	splits   bool // some instruction is done in pieces when it is long
+
+	// last is the number that the instruction before has put on the stack, if it was one that does.
+	last      uint32
+	lastKnown bool
 }
 
 // region is the code that one check pays for: a function without its loops, or a loop without those inside it. Once
@@ -65,13 +69,19 @@ func (b *body) walk() []edit {
 }
 
 func (b *body) instruction() {
-	at := b.pos
+	at, edits := b.pos, len(b.edits)
 	op := b.opcode()
+	operands := b.pos
 	n := b.immediates(op)
 	if b.err != nil {
 		return
 	}
-	b.regions[b.open[len(b.open)-1]].weight += b.w.weight(op, n)
+	weight := b.w.weight(op, n)
+	if op.bulk() && b.w.meter != nil {
+		weight += b.split(bulk{op, string(b.b[operands:b.pos])}, at, edits)
+	}
+	b.last, b.lastKnown = n, op == opI32Const
+	b.regions[b.open[len(b.open)-1]].weight += weight
 	switch {
 	case op == opBlock:
 		b.open = append(b.open, b.open[len(b.open)-1])
@@ -104,13 +114,6 @@ func (b *body) note(op opcode, n uint32, at int) {
 	case opTableSet, opDataDrop, opElemDrop, opTableInit, opTableCopy, opTableGrow, opTableFill:
 		b.w.sight(sighting{function: b.index, offset: b.base + at, op: op})
 	}
-	switch op {
-	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableFill:
-		if b.w.meter != nil {
-			b.bulk = true
-			b.edits = append(b.edits, edit{from: at, to: at, kind: editBulk, n: b.params + b.declared})
-		}
-	}
 }
 
 // enterLoop begins a region with a check at the loop's head. A loop that every run of the function reaches first needs
@@ -129,7 +132,7 @@ func (b *body) enterLoop() {
 
 // placeChecks turns the regions' edits into checks, now that their weights are known.
 func (b *body) placeChecks() {
-	if b.bulk {
+	if b.splits {
 		groups := &reader{b: b.b[b.edits[slotCount].from:]}
 		b.edits[slotCount].kind, b.edits[slotCount].n = editNumber, groups.u32()+1
 		b.edits[slotLocal].kind = editLocal

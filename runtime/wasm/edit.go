@@ -5,6 +5,7 @@ type edit struct {
 	from, to int
 	kind     editKind
 	n        uint32
+	code     []byte
 }
 
 type editKind byte
@@ -15,7 +16,7 @@ const (
 	editNumber            // the number n
 	editLocal             // the declaration of one more i32 local
 	editCheck             // a check that takes n units of fuel
-	editBulk              // a check that takes fuel by the i32 on the stack, which local n keeps meanwhile
+	editCode              // code, as it is
 )
 
 // apply appends b to out with the edits made.
@@ -36,8 +37,8 @@ func (w *rewriter) apply(out, b []byte, edits []edit) []byte {
 			out = append(out, 1, byte(I32))
 		case editCheck:
 			out = w.meter.check(out, e.n)
-		case editBulk:
-			out = w.meter.bulk(out, e.n)
+		case editCode:
+			out = append(out, e.code...)
 		}
 	}
 	return append(out, b[done:]...)

@@ -13,7 +13,6 @@ func (w *rewriter) exportState() error {
 	exports = w.exportGlobals(exports)
 	exports = w.exportMemory(exports)
 	if w.meter != nil {
-		w.addMeter()
 		w.out.Fuel = w.names.of("fuel")
 		exports = append(exports, Export{Name: w.out.Fuel, Kind: Global, Index: w.meter.fuel})
 	}
@@ -112,31 +111,4 @@ func (w *rewriter) writeImports() {
 		imports = append(imports, Import{Module: w.options.Meter.Module, Name: w.options.Meter.Name, desc: desc})
 	}
 	w.bodies[sectionImport] = encodeImports(imports)
-}
-
-// addMeter adds the type of the meter's function, unless there is one, and the global that holds the fuel.
-func (w *rewriter) addMeter() {
-	isPlain := func(t functionType) bool { return t.alone && t.params == 0 && len(t.results) == 0 }
-	if i := slices.IndexFunc(w.types, isPlain); i >= 0 {
-		w.noType = uint32(i)
-	} else {
-		w.noType = uint32(w.spaces.types)
-		w.appendItem(sectionType, []byte{0x60, 0, 0})
-	}
-	fuel := appendSigned([]byte{byte(I32), 1, byte(opI32Const)}, int64(w.options.Meter.Fuel))
-	w.appendItem(sectionGlobal, append(fuel, byte(opEnd)))
-}
-
-// appendItem adds an item at the end of a section that is a vector, as it is after all other changes.
-func (w *rewriter) appendItem(id sectionID, item []byte) {
-	body, ok := w.bodies[id]
-	if !ok {
-		body = []byte{0}
-		if r, ok := w.section(id); ok {
-			body = r.b
-		}
-	}
-	r := &reader{b: body}
-	n := r.u32()
-	w.bodies[id] = append(append(appendLEB(nil, uint64(n)+1), body[r.pos:]...), item...)
 }

@@ -72,7 +72,7 @@ func (g *generator) module() []byte {
 		section(2, "\x01\x03env\x03log\x00\x01") +
 		section(3, "\x04\x00\x00\x00\x00") +
 		section(4, "\x01\x70\x00\x06") +
-		section(5, "\x01\x01\x01\x03") +
+		section(5, "\x01\x01\x03\x05") +
 		section(6, "\x02\x7f\x01\x41\x05\x0b\x7f\x01\x41\x07\x0b") +
 		section(7, "\x03\x01a\x00\x01\x01b\x00\x02\x06memory\x02\x00") +
 		section(9, "\x02\x00\x41\x00\x0b\x05\x01\x02\x03\x04\x00\x05\x70\x01\xd2\x03\x0b") +
@@ -93,7 +93,8 @@ func (g *generator) statement(depth int) string {
 		return "\x01"
 	}
 	number := func() string { return g.number(depth - 1) }
-	address := func() string { return number() + "\x41\xff\x07\x71" } // and 1023
+	address := func() string { return number() + "\x41\xff\x07\x71" }        // and 1023
+	length := func() string { return number() + "\x41\x3f\x71\x41\x0b\x74" } // and 63, by 2048
 	switch g.choose(16) {
 	case 1:
 		return number() + "\x21" + string(byte(g.choose(generatedLocals))) // local.set
@@ -118,9 +119,9 @@ func (g *generator) statement(depth int) string {
 		}
 		return condition + "\x0d" + string(byte(label)) // br_if
 	case 10:
-		return address() + number() + address() + "\xfc\x0b\x00" // memory.fill
+		return address() + number() + length() + "\xfc\x0b\x00" // memory.fill
 	case 11:
-		return address() + address() + address() + "\xfc\x0a\x00\x00" // memory.copy
+		return address() + address() + length() + "\xfc\x0a\x00\x00" // memory.copy
 	case 12:
 		return address() + "\x41\x02\x41\x03\xfc\x08\x00\x00" // memory.init
 	case 13:

@@ -1,6 +1,7 @@
 package wasm
 
-// immediates passes over what follows op, and returns the index when op names a function, global or local.
+// immediates passes over what follows op, and returns the index when op names a function, global or local, and the
+// number when it is i32.const.
 func (b *body) immediates(op opcode) uint32 {
 	switch {
 	case op >= 0x45 && op <= 0xc4: // arithmetic, comparisons, conversions
@@ -47,7 +48,7 @@ func (b *body) plainImmediates(op opcode) uint32 {
 	case 0x3f, opMemoryGrow: // memory.size
 		b.memoryIndex()
 	case opI32Const:
-		b.signed(32)
+		return uint32(b.signed(32))
 	case 0x42: // i64.const
 		b.signed(64)
 	case 0x43: // f32.const

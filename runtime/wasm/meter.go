@@ -3,12 +3,12 @@ package wasm
 // Meter says how a module is metered.
 //
 // An added mutable i32 global holds the fuel. Fuel is taken at the entry of functions and at the head of loops, by the
-// size of the code that the check stands for, and before the instructions that write many bytes at once. Where it falls
+// size of the code that the check stands for, and before each piece of what writes many bytes at once. Where it falls
 // below zero, the guest calls an imported function of type () -> (), before the code that was to be paid: a host
 // that lets the guest go on writes the global again, at least to zero, else it is called at the next check. What the
 // guest does has no part in it: the same run is stopped at the same places.
 //
-// One unit is one round of a small loop or one call, at most 256 plain instructions, or 1 KiB written at once: from
+// One unit is one round of a small loop or one call, at most 256 plain instructions, or 256 bytes written at once: from
 // half a nanosecond to some hundred.
 type Meter struct {
 	Module, Name string // of the imported function, which stands behind all other imports
@@ -16,9 +16,9 @@ type Meter struct {
 }
 
 const (
-	unitWeight = 256     // plain instructions a unit pays for
-	maxUnits   = 1 << 30 // so that taking it from any fuel that is not negative cannot wrap around
-	bulkShift  = 10      // bytes or table elements a unit pays for, as a power of two
+	unitShift  = 8
+	unitWeight = 1 << unitShift // plain instructions, or bytes written at once, that a unit pays for
+	maxUnits   = 1 << 30        // so that taking it from any fuel that is not negative cannot wrap around
 
 	// leafWeight is up to which weight a function that calls nothing has no check at its entry: it can neither recurse
 	// nor last, and the caller's check pays for the call.
@@ -59,21 +59,13 @@ type gauge struct {
 }
 
 // check takes n units and calls the host when there are none left.
-func (g *gauge) check(b []byte, n uint32) []byte {
-	b = appendOp(b, opGlobalGet, g.fuel)
-	b = appendSigned(append(b, byte(opI32Const)), int64(n))
-	return g.take(b)
+func (g *gauge) check(c code, n uint32) code {
+	return g.take(c.with(opGlobalGet, g.fuel).number(int32(n)))
 }
 
-// bulk takes units by the length on top of the stack, which the given local keeps meanwhile.
-func (g *gauge) bulk(b []byte, local uint32) []byte {
-	b = appendOp(b, opLocalSet, local)
-	b = appendOp(b, opGlobalGet, g.fuel)
-	b = appendOp(b, opLocalGet, local)
-	b = appendSigned(append(b, byte(opI32Const)), bulkShift)
-	b = append(b, byte(opI32ShrU))
-	b = g.take(b)
-	return appendOp(b, opLocalGet, local)
+// checkLength takes units by the bytes or table elements that the given local counts.
+func (g *gauge) checkLength(c code, local uint32) code {
+	return g.take(c.with(opGlobalGet, g.fuel).with(opLocalGet, local).number(unitShift).op(opI32ShrU))
 }
 
 // take subtracts, from the fuel, and asks.
@@ -82,22 +74,8 @@ func (g *gauge) bulk(b []byte, local uint32) []byte {
 // with the registers as its first branch leaves them: with the call there, every check would spill and reload what the
 // code around it works with, even when the call is not made. That is the difference between 7% and 16% for a guest
 // compiled by Go; the arithmetic on the global is next to nothing.
-func (g *gauge) take(b []byte) []byte {
-	const noResult = 0x40
-	b = appendOp(append(b, byte(opI32Sub)), opGlobalSet, g.fuel)
-	b = appendOp(b, opGlobalGet, g.fuel)
-	b = append(b, byte(opI32Const), 0, byte(opI32GeS), byte(opIf), noResult, byte(opElse))
-	return append(appendOp(b, opCall, g.tick), byte(opEnd))
-}
-
-func appendOp(b []byte, op opcode, index uint32) []byte {
-	return appendLEB(append(b, byte(op)), uint64(index))
-}
-
-func appendSigned(b []byte, n int64) []byte {
-	for n < -0x40 || n >= 0x40 {
-		b = append(b, byte(n)|0x80)
-		n >>= 7
-	}
-	return append(b, byte(n)&0x7f)
+func (g *gauge) take(c code) code {
+	c = c.op(opI32Sub).with(opGlobalSet, g.fuel)
+	c = c.with(opGlobalGet, g.fuel).number(0).op(opI32GeS)
+	return c.plain(opIf).op(opElse).with(opCall, g.tick).op(opEnd)
 }

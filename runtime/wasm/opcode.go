@@ -11,10 +11,13 @@ const (
 	opIf           opcode = 0x04
 	opElse         opcode = 0x05
 	opEnd          opcode = 0x0b
+	opBranchIf     opcode = 0x0d
+	opReturn       opcode = 0x0f
 	opCall         opcode = 0x10
 	opCallIndirect opcode = 0x11
 	opReturnCall   opcode = 0x12
 	opReturnRef    opcode = 0x15 // the last of the calls
+	opSelect       opcode = 0x1b
 	opTryTable     opcode = 0x1f
 	opLocalGet     opcode = 0x20
 	opLocalSet     opcode = 0x21
@@ -25,8 +28,13 @@ const (
 	opMemoryGrow   opcode = 0x40
 	opI32Const     opcode = 0x41
 	opI32Eq        opcode = 0x46
+	opI32LtU       opcode = 0x49
+	opI32GtU       opcode = 0x4b
+	opI32LeU       opcode = 0x4d
 	opI32GeS       opcode = 0x4e
+	opI32Add       opcode = 0x6a
 	opI32Sub       opcode = 0x6b
+	opI32Or        opcode = 0x72
 	opI32ShrU      opcode = 0x76
 	opRefFunc      opcode = 0xd2
 
@@ -95,6 +103,15 @@ func (op opcode) diverts() bool {
 
 // calls tells whether op calls a function, in any way.
 func (op opcode) calls() bool { return op >= opCall && op <= opReturnRef }
+
+// bulk tells whether op writes as many bytes or table elements as it is told to.
+func (op opcode) bulk() bool {
+	switch op {
+	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy, opTableFill:
+		return true
+	}
+	return false
+}
 
 // String names the instructions that a report may mention.
 func (op opcode) String() string {

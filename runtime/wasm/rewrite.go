@@ -7,7 +7,7 @@ import (
 
 // Version changes whenever [Rewrite] may return something else than before for the same module and options. What is made
 // of its results and kept must be kept under this number.
-const Version = 1
+const Version = 2
 
 // Options say what [Rewrite] does besides exporting globals. The zero value is of use: it meters nothing and keeps no
 // custom section.
@@ -68,7 +68,7 @@ func Rewrite(code []byte, o Options) (Rewritten, error) {
 	w := &rewriter{m: m, options: o, bodies: map[sectionID][]byte{}, names: freeNames(m.exports)}
 	for _, stage := range []func() error{
 		m.checkOrder, w.readTypes, w.readImports, w.readFunctions, w.readGlobals, w.prepare,
-		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.wrapRetried, w.exportState,
+		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.exportState, w.add,
 	} {
 		if err := stage(); err != nil {
 			return Rewritten{}, err
@@ -93,6 +93,10 @@ type rewriter struct {
 	meter    *gauge            // nil: not metered
 	wrappers map[uint32]uint32 // for a retried import, its wrapper in the new index space
 	noType   uint32            // of type () -> (), in the new module
+	pieces   map[bulk]pieces   // for instructions that may be long, what does them in pieces
+
+	addedTypes     [][]byte
+	addedFunctions []addedFunction
 
 	importsReferenced bool // a call through a table or reference may reach an import
 	graph             graph
@@ -127,23 +131,13 @@ func (w *rewriter) moved(function uint32) uint32 {
 	return function
 }
 
-// prepare gives what is added its place in the index spaces.
+// prepare gives what is added its place in the index spaces, as far as other places depend on it.
 func (w *rewriter) prepare() error {
 	if w.options.Meter != nil {
 		w.meter = &gauge{fuel: uint32(len(w.spaces.globals)), tick: w.imported}
+		w.noType = w.plainType()
 	}
-	next := uint32(w.spaces.functions)
-	if w.meter != nil {
-		next++
-	}
-	w.wrappers = map[uint32]uint32{}
-	for i, im := range w.importedFunctions() {
-		if _, ok := w.retried(im); ok {
-			w.wrappers[uint32(i)] = next
-			next++
-		}
-	}
-	return nil
+	return w.wrapRetried()
 }
 
 // freeName makes export names that the module does not use.

@@ -75,10 +75,10 @@ func TestMeterCounts(t *testing.T) {
 		{"rounds of a loop with parameters", "rounds_with_parameters", "[1000]", []uint64{1000}, 90},
 		{"calls", "fibonacci", "[55]", []uint64{10}, 16}, // 177 calls
 		{"a small function that calls nothing", "byte", "[0]", []uint64{0}, 0},
-		{"few bytes", "fills", "[]", []uint64{1000}, 0},
-		{"many bytes", "fills", "[]", []uint64{64 << 10}, 1},
-		{"many bytes copied", "copies", "[]", []uint64{60 << 10}, 1},
-		{"few bytes from a segment", "inits", "[]", []uint64{3}, 0},
+		{"bytes at the price of many", "fills", "[]", []uint64{4 << 10}, 1}, // 17 units
+		{"many bytes", "fills", "[]", []uint64{64 << 10}, 2},                // 256 more
+		{"many bytes copied", "copies", "[]", []uint64{60 << 10}, 2},
+		{"few bytes from a segment", "inits", "[]", []uint64{3}, 1},
 		{"growth", "grows", "[1]", nil, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -93,7 +93,7 @@ func (w *rewriter) moveCode() error {
 	if r.err == nil && count != defined {
 		r.fail("holds %d functions where %d are declared", count, defined)
 	}
-	out := appendLEB(make([]byte, 0, len(r.b)+len(r.b)/4), uint64(count)+uint64(len(w.wrappers)))
+	out := appendLEB(make([]byte, 0, len(r.b)+len(r.b)/4), uint64(count))
 	for index := w.imported; index < w.imported+count && r.err == nil; index++ {
 		out = w.moveBody(out, r, index)
 	}

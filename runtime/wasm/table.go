@@ -1,5 +1,7 @@
 package wasm
 
+import "bytes"
+
 // table is a defined table: its limits, and the bytes around them that nothing here changes.
 type table struct {
 	head   []byte // reference type, behind 0x40 0x00 when an initialiser follows
@@ -36,6 +38,30 @@ func (r *reader) table() table {
 		t.init = r.b[start:r.pos]
 	}
 	return t
+}
+
+// tableType returns the type of the elements of table i, imported ones first, as it is encoded.
+func (m *Module) tableType(i uint32) ([]byte, bool) {
+	var types [][]byte
+	for _, im := range m.imports {
+		if im.Kind == Table {
+			types = append(types, typeBytes(im.desc[1:]))
+		}
+	}
+	for _, t := range m.tables {
+		types = append(types, typeBytes(bytes.TrimPrefix(t.head, []byte{0x40, 0})))
+	}
+	if uint64(i) >= uint64(len(types)) {
+		return nil, false
+	}
+	return types[i], true
+}
+
+// typeBytes returns the value type that b begins with.
+func typeBytes(b []byte) []byte {
+	r := &reader{b: b}
+	r.valueType()
+	return b[:r.pos]
 }
 
 // TableElements returns how many elements all defined tables have together before any grows.
