@@ -42,6 +42,7 @@ var corpus = []struct {
 	{guest: "counts_calls_in_size", want: firstCall},
 	{guest: "counts_calls_in_table", want: firstCall},
 	{guest: "grows_to_its_maximum", want: firstCall},
+	{guest: "grows_beyond_its_maximum", want: `answer {"accepted":true,"message":"1 then 3, more: 0000"} printed ""`},
 	{guest: "grows_to_its_maximum_in_init", want: firstCall},
 	{guest: "keeps_request", want: `answer {"request":1} printed ""`},
 	{guest: "hides_request", want: "answer \x00\x00\x00\x00\x00\x00\x00\x00 printed \"\""},

@@ -36,6 +36,8 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	rewritten, err := wasm.Rewrite(parsed.Bytes(), wasm.Options{
 		Meter:   &wasm.Meter{Module: meterModule, Name: meterTick, Fuel: fuel},
 		StartUp: e.abi.startUp(),
+
+		SparePage: true,
 	})
 	if err != nil {
 		return nil, formatError(err)
@@ -61,7 +63,7 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 
 // newProgram returns a program that lacks its code.
 func (e *Engine) newProgram(m *wasm.Module, r wasm.Rewritten) *Program {
-	p := &Program{engine: e, fuel: r.Fuel, memory: r.Memory, unsafe: r.Unsafe}
+	p := &Program{engine: e, fuel: r.Fuel, memory: r.Memory, unsafe: r.Unsafe, memoryMax: r.MemoryMax}
 	for _, memory := range m.Memories() {
 		p.memoryMin = memory.Min
 	}

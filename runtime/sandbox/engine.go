@@ -40,7 +40,7 @@ type Engine struct {
 func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engine, error) {
 	config := wazero.NewRuntimeConfig().
 		WithCoreFeatures(features).
-		WithMemoryLimitPages(limits.MemoryPages).
+		WithMemoryLimitPages(min(limits.MemoryPages+1, maxPages)). // the spare one is for rewind
 		WithDebugInfoEnabled(false)
 	if cache != nil {
 		config = config.WithCompilationCache(cache.wazero)

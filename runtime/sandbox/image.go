@@ -23,11 +23,8 @@ func (i *Instance) capture(method ResetMethod) *image {
 	return img
 }
 
-// atMaximum tells whether the memory has all it may ever have.
-func (i *Instance) atMaximum() bool {
-	most, _ := i.memory.Definition().Max()
-	return i.memory.Size()/PageSize >= min(most, i.program.engine.limits.MemoryPages)
-}
+// atMaximum tells whether the memory is as large as any can be, so that there is no spare page to move it by.
+func (i *Instance) atMaximum() bool { return len(i.linear.b) >= maxPages*PageSize }
 
 // free gives the image up; its instances must be closed already. It may be called again, and on nil.
 func (img *image) free() {

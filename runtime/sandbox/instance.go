@@ -45,7 +45,7 @@ func (p *Program) newInstance(process Process, s store, limit uint64) *Instance 
 	return &Instance{
 		program:      p,
 		surroundings: surroundings{process: process},
-		linear:       &linear{store: s, limit: limit},
+		linear:       &linear{store: s, limit: min(limit, p.memoryMax*PageSize)},
 	}
 }
 

@@ -8,6 +8,9 @@ type Limits struct {
 	Print       int    // bytes kept of what a guest prints during one call
 }
 
+// maxPages is how many pages 32 bits address.
+const maxPages = 1 << 16
+
 // PageSize is the unit of a WebAssembly memory in bytes.
 const PageSize = 64 << 10
 

@@ -10,7 +10,7 @@ import (
 // linear is the memory of one instance: what wazero calls a LinearMemory, able to return to an image.
 type linear struct {
 	store      store
-	limit      uint64 // bytes
+	limit      uint64 // bytes; wazero knows of a page more
 	b          []byte // what the instance has now
 	installing bool
 }
@@ -52,7 +52,7 @@ func (l *linear) adopt(s store, mem api.Memory) error {
 	return l.rewind(mem)
 }
 
-var errMaximum = errors.New("memory has grown to its maximum, from which it cannot shrink")
+var errMaximum = errors.New("memory has grown to all that 32 bits address, from which it cannot shrink")
 
 // rewind brings content and size back to the image's; mem is how wazero knows the memory. After an error the memory
 // must not be used again.
@@ -66,7 +66,7 @@ func (l *linear) rewind(mem api.Memory) error {
 	}
 	l.b = b
 	// wazero's memories only grow, but to whatever Reallocate returns, and compiled code is told address and length
-	// anew after that. It refuses to go beyond the maximum before it asks.
+	// anew after that. It refuses to go beyond the maximum before it asks: hence the page more than the limit.
 	l.installing = true
 	_, ok := mem.Grow(1)
 	l.installing = false

@@ -18,6 +18,7 @@ type Program struct {
 	unsafe  []string // why memory and globals are not all of an instance's state; empty if they are
 
 	memoryMin uint64 // pages of 64 KiB its memory starts with
+	memoryMax uint64 // pages it lets its memory have; wazero is told of one more
 
 	gate gate
 }

@@ -24,7 +24,7 @@ const (
 	DiscardExit        Discard = "exit"        // its guest exited
 	DiscardInterrupt   Discard = "interrupt"   // its context ended first
 	DiscardDescriptors Discard = "descriptors" // its guest may have changed its WASI file descriptors
-	DiscardMemory      Discard = "memory"      // its memory has grown to its maximum, from which it cannot shrink
+	DiscardMemory      Discard = "memory"      // its memory has grown to 4 GiB, from which it cannot shrink
 	DiscardReset       Discard = "reset"       // the system refused to bring its memory back
 	DiscardIdle        Discard = "idle"        // it was not needed for a while
 )

@@ -50,6 +50,36 @@ func (l Limits) append(b []byte) []byte {
 	return b
 }
 
+// maxPages is how many pages 32 bits address.
+const maxPages = 1 << 16
+
+// limitMemory tells what the module's memory may grow to, and lets it grow by a page more if it shall.
+func (w *rewriter) limitMemory() error {
+	w.out.MemoryMax = maxPages
+	body, ok := w.bodies[sectionMemory] // an import that became the module's own
+	if !ok {
+		r, ok := w.section(sectionMemory)
+		if !ok {
+			return nil
+		}
+		body = r.b
+	}
+	r := &reader{b: body, section: sectionMemory.String(), within: &w.spaces}
+	if r.count() == 0 {
+		return nil
+	}
+	limits := r.limits()
+	if r.err != nil || !limits.HasMax || limits.Max > maxPages {
+		return r.finish()
+	}
+	w.out.MemoryMax = limits.Max
+	if w.options.SparePage && limits.Max < maxPages && limits.Min <= limits.Max {
+		limits.Max++
+		w.bodies[sectionMemory] = limits.append([]byte{1})
+	}
+	return r.finish()
+}
+
 // Memories returns the limits of the memories the module defines, in pages; imported ones are not among them.
 func (m *Module) Memories() []Limits { return m.memories }
 

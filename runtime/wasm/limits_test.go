@@ -1,7 +1,10 @@
 package wasm_test
 
 import (
+	"strings"
 	"testing"
+
+	"policy-server/runtime/wasm"
 )
 
 func TestClampTables(t *testing.T) {
@@ -42,6 +45,34 @@ func TestMemories(t *testing.T) {
 			l := parse(t, header+section(5, tc.memories)).Memories()
 			if len(l) != 1 || l[0].Min != tc.min || l[0].Max != tc.max || l[0].HasMax != tc.hasMax {
 				t.Errorf("got %+v, want one of %+v", l, tc)
+			}
+		})
+	}
+}
+
+// TestSparePage holds what a memory is declared to grow to, and what the host is told.
+func TestSparePage(t *testing.T) {
+	const import0 = "\x01\x01e\x01m\x02"
+	for _, tc := range []struct {
+		name, sections, want string
+		max                  uint64
+	}{
+		{"none", "", "", 1 << 16},
+		{"declares no maximum", section(5, "\x01\x00\x01"), section(5, "\x01\x00\x01"), 1 << 16},
+		{"declares one", section(5, "\x01\x01\x01\x03"), section(5, "\x01\x01\x01\x04"), 3},
+		{"cannot grow", section(5, "\x01\x01\x7f\x7f"), section(5, "\x01\x01\x7f\x80\x01"), 127},
+		{"all there can be", section(5, "\x01\x01\x01\x80\x80\x04"), section(5, "\x01\x01\x01\x80\x80\x04"), 1 << 16},
+		{"beyond what can be", section(5, "\x01\x01\x01\x81\x80\x04"), section(5, "\x01\x01\x01\x81\x80\x04"), 1 << 16},
+		{"below what it starts with", section(5, "\x01\x01\x02\x01"), section(5, "\x01\x01\x02\x01"), 1},
+		{"imported", section(2, import0+"\x01\x00\x02"), section(5, "\x01\x01\x00\x03"), 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := rewrite(t, []byte(header+tc.sections), wasm.Options{SparePage: true})
+			if r.MemoryMax != tc.max || !strings.Contains(string(r.Code), tc.want) {
+				t.Errorf("got %q and a maximum of %d, want %q and %d", r.Code, r.MemoryMax, tc.want, tc.max)
+			}
+			if as := rewrite(t, []byte(header+tc.sections), wasm.Options{}); as.MemoryMax != tc.max {
+				t.Errorf("without a spare page: got a maximum of %d, want %d", as.MemoryMax, tc.max)
 			}
 		})
 	}

@@ -24,6 +24,10 @@ type Options struct {
 
 	KeepNames        bool // keep the name section; debug sections never, since their offsets would be wrong
 	KeepMemoryImport bool // leave an imported memory one, where else it becomes a memory of the module's own
+
+	// SparePage raises the maximum that the module's own memory declares, by a page that the host must refuse the guest:
+	// see [Rewritten.MemoryMax]. A host can exchange a memory, for a smaller one too, only while it may grow.
+	SparePage bool
 }
 
 // Retry is an imported function with one i32 result, and the result on which it is called again.
@@ -38,6 +42,9 @@ type Rewritten struct {
 	Globals []MutableGlobal // the module's own that hold numbers, in order; neither imported ones nor the fuel
 	Fuel    string          // export name of the fuel; empty when not metered
 	Memory  string          // export name of the memory; empty when the module has none
+
+	// MemoryMax is how many pages of 64 KiB the module lets its memory have; 65536, all there can be, if it does not say.
+	MemoryMax uint64
 
 	// Unsafe says why memory, its size and Globals are not all the state an instance has after start-up, one reason
 	// an item. It is empty when they are.
@@ -68,7 +75,7 @@ func Rewrite(code []byte, o Options) (Rewritten, error) {
 	w := &rewriter{m: m, options: o, bodies: map[sectionID][]byte{}, names: freeNames(m.exports)}
 	for _, stage := range []func() error{
 		m.checkOrder, w.readTypes, w.readImports, w.readFunctions, w.readGlobals, w.prepare,
-		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.exportState, w.add,
+		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.exportState, w.limitMemory, w.add,
 	} {
 		if err := stage(); err != nil {
 			return Rewritten{}, err
