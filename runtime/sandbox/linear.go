@@ -91,12 +91,12 @@ func (s *heapStore) grow(size uint64) []byte {
 	if size > uint64(cap(s.b)) {
 		// A quarter more than asked for keeps the copying linear in the final size.
 		grown := make([]byte, size, size+have/4)
-		copy(grown, s.b)
+		copyInPieces(grown, s.b)
 		s.b = grown
 		return s.b
 	}
 	s.b = s.b[:size]
-	clear(s.b[have:]) // where an earlier call may have written
+	clearInPieces(s.b[have:]) // where an earlier call may have written
 	return s.b
 }
 
@@ -106,8 +106,28 @@ func (s *heapStore) rewind() ([]byte, error) {
 		s.b = make([]byte, size)
 	}
 	s.b = s.b[:size]
-	copy(s.b, s.image)
+	copyInPieces(s.b, s.image)
 	return s.b, nil
 }
 
 func (s *heapStore) free() { s.b, s.image = nil, nil }
+
+// pieceLength is how many bytes of a memory are copied or zeroed at once: the collector waits for whoever does, which
+// with a hundred megabytes would be for ten milliseconds and more.
+const pieceLength = 1 << 20
+
+// copyInPieces copies src to dst, which is no shorter.
+func copyInPieces(dst, src []byte) {
+	for len(src) > 0 {
+		n := copy(dst, src[:min(len(src), pieceLength)])
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+func clearInPieces(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), pieceLength)
+		clear(b[:n])
+		b = b[n:]
+	}
+}

@@ -110,8 +110,10 @@ func (m *mappedStore) eachWritten(b []byte, visit func(start, end int) error) (e
 // copyRange copies the image over the pages from start to end. They keep their own copies: a page that was written
 // will most likely be written again, and then there is no fault to pay for.
 func (m *mappedStore) copyRange(start, end int) error {
-	n := copy(m.reserved[start:end], m.imageFrom(start))
-	clear(m.reserved[start+n : end])
+	image := m.imageFrom(start)
+	image = image[:min(len(image), end-start)]
+	copyInPieces(m.reserved[start:end], image)
+	clear(m.reserved[start+len(image) : end])
 	return nil
 }
 
