@@ -138,40 +138,70 @@ func compileOnce(b *testing.B, config runtime.Config, module []byte) {
 	}
 }
 
-// BenchmarkStart is a start with 20 policies over the example modules, from an empty process to a served set: compile or
-// find compiled, check settings, make and prove images.
+// BenchmarkStart is a start with 20 policies, from an empty process to a served set: compile or find compiled, check
+// settings, make and prove images. They are over the four example modules, or over 20 that differ in a text, so
+// that nothing can be shared.
 func BenchmarkStart(b *testing.B) {
-	var definitions []policy.Definition
+	for _, modules := range []int{4, 20} {
+		definitions := startDefinitions(b, modules)
+		for _, cache := range []string{"cold", "warm"} {
+			b.Run(fmt.Sprintf("policies=20/modules=%d/cache=%s", modules, cache), func(b *testing.B) {
+				folder := b.TempDir()
+				if cache == "warm" {
+					start(b, folder, definitions)
+				}
+				for b.Loop() {
+					if cache == "cold" {
+						folder = b.TempDir()
+					}
+					start(b, folder, definitions)
+				}
+			})
+		}
+	}
+}
+
+// startDefinitions returns 20 policies over that many modules, each with settings of its own where it takes any.
+func startDefinitions(b *testing.B, modules int) []policy.Definition {
 	settings := map[string]string{"default-seccomp": `{}`, "pod-privileged": `{}`, "raw-quota": `{"default":%d}`, "safe-labels": `{"denied_labels":["label-%d"]}`}
-	for _, name := range examples.Names() {
-		module := guests.File(b, examples.Build(b, name))
-		for i := range 5 {
-			text := settings[name]
-			if strings.Contains(text, "%d") {
-				text = fmt.Sprintf(text, i)
-			}
-			definitions = append(definitions, policy.Definition{ID: policy.ID(fmt.Sprintf("%s-%d", name, i)), Module: module, Settings: []byte(text)})
+	names := examples.Names()
+	var definitions []policy.Definition
+	files := make([]string, modules)
+	for i := range 20 {
+		name, file := names[i%len(names)], &files[i%modules]
+		if *file == "" {
+			*file = guests.File(b, distinct(b, examples.Build(b, name), i))
 		}
+		text := settings[name]
+		if strings.Contains(text, "%d") {
+			text = fmt.Sprintf(text, i)
+		}
+		definitions = append(definitions, policy.Definition{ID: policy.ID(fmt.Sprintf("%s-%d", name, i)), Module: *file, Settings: []byte(text)})
 	}
-	folder := b.TempDir()
-	start := func() {
-		engine, err := runtime.Open(b.Context(), runtime.Config{CodeFolder: folder})
-		if err != nil {
-			b.Fatal(err)
-		}
-		loader := newLoader(b, runtime.Config{})
-		loader.Engine = engine
-		set := loader.Load(b.Context(), definitions)
-		if err := errors.Join(set.Err(), set.Close(b.Context()), engine.Close(b.Context())); err != nil {
-			b.Fatal(err)
-		}
+	return definitions
+}
+
+// distinct returns the module with a text of Go's runtime altered. A section added to it would not do: compiled code is kept
+// by what is compiled, without custom sections.
+func distinct(b *testing.B, module []byte, i int) []byte {
+	const text = "all goroutines are asleep"
+	if !bytes.Contains(module, []byte(text)) {
+		b.Fatalf("the module does not contain %q", text)
 	}
-	start()
-	b.Run("policies=20/modules=4/cache=warm", func(b *testing.B) {
-		for b.Loop() {
-			start()
-		}
-	})
+	return bytes.Replace(module, []byte(text), fmt.Appendf(nil, "%03d%s", i, text[3:]), 1)
+}
+
+func start(b *testing.B, folder string, definitions []policy.Definition) {
+	engine, err := runtime.Open(b.Context(), runtime.Config{CodeFolder: folder})
+	if err != nil {
+		b.Fatal(err)
+	}
+	loader := newLoader(b, runtime.Config{})
+	loader.Engine = engine
+	set := loader.Load(b.Context(), definitions)
+	if err := errors.Join(set.Err(), set.Close(b.Context()), engine.Close(b.Context())); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // BenchmarkScan is what reading a review and splicing the guest's payload cost.

@@ -123,7 +123,14 @@ func (e *Engine) takeScratch() []byte {
 	return nil
 }
 
-func (e *Engine) giveScratch(b []byte) { e.scratch.Put(&b) }
+// maxScratch is up to what size bytes are kept for others: few guests need more.
+const maxScratch = 16 << 20
+
+func (e *Engine) giveScratch(b []byte) {
+	if cap(b) <= maxScratch {
+		e.scratch.Put(&b)
+	}
+}
 
 // Close waits for running calls to end, refusing new ones, and frees everything the engine holds, compiled modules
 // and pools included. When ctx ends first it returns the context's error, something is left unfreed, and it may be

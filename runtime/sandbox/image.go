@@ -36,7 +36,7 @@ func (img *image) free() {
 // clone returns an instance in the state of img. Its start section runs, since nothing else can make an instance, but
 // not its init functions: all they have done is in the image.
 func (p *Program) clone(ctx context.Context, img *image, limit uint64) (*Instance, error) {
-	heap := &heapStore{b: p.engine.takeScratch()}
+	heap := p.engine.newHeap()
 	i := p.newInstance(Process{}, heap, limit)
 	i.warmUp(nil) // the start section must not reach anything in the name of a request
 	if err := i.instantiate(ctx); err != nil {

@@ -80,6 +80,12 @@ func (l *linear) rewind(mem api.Memory) error {
 type heapStore struct {
 	b     []byte
 	image []byte
+	spent func([]byte) // takes b when it is freed; its content is for nobody
+}
+
+// newHeap returns an empty memory on the heap.
+func (e *Engine) newHeap() *heapStore {
+	return &heapStore{b: e.takeScratch(), spent: e.giveScratch}
 }
 
 // keptSpare is how much a memory on the heap may hold beyond its image for the next call, after one that needed more.
@@ -110,7 +116,12 @@ func (s *heapStore) rewind() ([]byte, error) {
 	return s.b, nil
 }
 
-func (s *heapStore) free() { s.b, s.image = nil, nil }
+func (s *heapStore) free() {
+	if s.b != nil {
+		s.spent(s.b)
+	}
+	s.b, s.image = nil, nil
+}
 
 // pieceLength is how many bytes of a memory are copied or zeroed at once: the collector waits for whoever does, which
 // with a hundred megabytes would be for ten milliseconds and more.

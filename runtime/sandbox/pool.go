@@ -167,7 +167,7 @@ func (p *Pool) unlockMaking() { <-p.making }
 
 // begin returns a new instance whose init functions have run.
 func (p *Pool) begin(ctx context.Context, process Process) (*Instance, error) {
-	i := p.program.newInstance(process, &heapStore{}, p.limit)
+	i := p.program.newInstance(process, p.program.engine.newHeap(), p.limit)
 	if err := i.start(ctx); err != nil {
 		return nil, err
 	}

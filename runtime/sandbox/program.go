@@ -30,7 +30,7 @@ func (p *Program) Start(ctx context.Context, process Process) (*Instance, error)
 	if !p.enter() {
 		return nil, ErrClosed
 	}
-	i := p.newInstance(process, &heapStore{}, uint64(p.engine.limits.MemoryPages)*PageSize)
+	i := p.newInstance(process, p.engine.newHeap(), uint64(p.engine.limits.MemoryPages)*PageSize)
 	if err := i.start(ctx); err != nil {
 		p.leave()
 		return nil, err

@@ -80,7 +80,7 @@ func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, e
 
 // beginWarmUp returns a new instance for a step. It makes the image if there is none yet.
 func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, error) {
-	i := p.program.newInstance(process, &heapStore{}, p.limit)
+	i := p.program.newInstance(process, p.program.engine.newHeap(), p.limit)
 	i.warmUp(p.cfg.WarmUpHost)
 	err := i.start(ctx)
 	if cause := i.unfit(); cause != "" {

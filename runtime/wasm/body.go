@@ -43,7 +43,7 @@ func (w *rewriter) newBody(r *reader, index uint32) *body {
 
 // walk reads the function and returns its edits.
 func (b *body) walk() []edit {
-	b.edits = make([]edit, slots, slots+len(b.b)/8)
+	b.edits = append(b.w.edits[:0], make([]edit, slots)...)
 	start := b.pos
 	b.leb(32)
 	countEnd := b.pos
@@ -114,6 +114,7 @@ func (b *body) note(op opcode, n uint32, at int) {
 	case opTableSet, opDataDrop, opElemDrop, opTableInit, opTableCopy, opTableGrow, opTableFill:
 		b.w.sight(sighting{function: b.index, offset: b.base + at, op: op})
 	}
+	b.w.dataNamed = b.w.dataNamed || op == opMemoryInit || op == opDataDrop
 }
 
 // enterLoop begins a region with a check at the loop's head. A loop that every run of the function reaches first needs

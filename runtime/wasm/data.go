@@ -5,7 +5,10 @@ package wasm
 func (m *Module) Data() [][]byte { return m.data }
 
 func (m *Module) readData(r *reader) {
-	for range r.count() {
+	count := r.count()
+	const usual = 1 << 15 // of Go; more than that is believed when it is seen
+	m.data = make([][]byte, 0, min(count, usual))
+	for range count {
 		segment := r.dataSegment()
 		if r.err != nil {
 			return

@@ -33,10 +33,14 @@ func (m *Module) checkOrder() error {
 
 // assemble writes the new module: the sections that were made anew, the others as they were.
 func (w *rewriter) assemble() []byte {
-	b := []byte(header)
+	size := w.m.size
+	for _, body := range w.bodies {
+		size += len(body)
+	}
+	b := append(make([]byte, 0, size), header...) // enough, since what is made anew replaces something or has room
 	for _, id := range sectionOrder() {
 		if body, ok := w.bodies[id]; ok {
-			b = append(b, encodeSection(id, body)...)
+			b = append(appendLEB(append(b, byte(id)), uint64(len(body))), body...)
 			continue
 		}
 		for _, s := range w.m.sections {

@@ -75,7 +75,7 @@ func Rewrite(code []byte, o Options) (Rewritten, error) {
 	w := &rewriter{m: m, options: o, bodies: map[sectionID][]byte{}, names: freeNames(m.exports)}
 	for _, stage := range []func() error{
 		m.checkOrder, w.readTypes, w.readImports, w.readFunctions, w.readGlobals, w.prepare,
-		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.exportState, w.limitMemory, w.add,
+		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.exportState, w.limitMemory, w.joinData, w.add,
 	} {
 		if err := stage(); err != nil {
 			return Rewritten{}, err
@@ -108,9 +108,12 @@ type rewriter struct {
 	importsReferenced bool // a call through a table or reference may reach an import
 	graph             graph
 	sightings         []sighting
+	dataNamed         bool   // some instruction names a data segment
+	memoryMin         uint64 // pages the module's own memory starts with
 
 	bodies  map[sectionID][]byte // the new sections
 	scratch []byte               // the function body being written, before its size is known
+	edits   []edit               // those of the last function; their place is used again
 	out     Rewritten
 }
 

@@ -112,6 +112,7 @@ func (w *rewriter) moveBody(out []byte, r *reader, index uint32) []byte {
 	if r.err != nil {
 		return out
 	}
+	w.edits = edits
 	w.scratch = w.apply(w.scratch[:0], inner.b, edits)
 	return append(appendLEB(out, uint64(len(w.scratch))), w.scratch...)
 }
