@@ -1,5 +1,7 @@
 package wasm
 
+import "slices"
+
 // body is the walk over one function: it checks that every instruction is understood, notes what the report needs,
 // and collects the edits.
 type body struct {
@@ -25,7 +27,12 @@ type body struct {
 type region struct {
 	check  int // its place in edits
 	weight uint64
+	loop   bool // the check is at a loop's head
+	calls  bool
 }
+
+// tight tells whether the region is a loop so short that a check in each round would be most of it.
+func (r region) tight() bool { return r.loop && !r.calls && r.weight <= tightWeight }
 
 // The edits every function has room for, ahead of those of its instructions.
 const (
@@ -34,6 +41,16 @@ const (
 	slotEntry
 	slots
 )
+
+// The locals that a function has added, if it needs one of them.
+const (
+	localLong   = iota // the length of what may be done in pieces
+	localRounds        // of tight loops, that are paid for
+	addedLocals
+)
+
+// local returns the index of an added local.
+func (b *body) local(added uint32) uint32 { return b.params + b.declared + added }
 
 func (w *rewriter) newBody(r *reader, index uint32) *body {
 	b := &body{reader: r, w: w, index: index, straight: true}
@@ -81,7 +98,9 @@ func (b *body) instruction() {
 		weight += b.split(bulk{op, string(b.b[operands:b.pos])}, at, edits)
 	}
 	b.last, b.lastKnown = n, op == opI32Const
-	b.regions[b.open[len(b.open)-1]].weight += weight
+	region := &b.regions[b.open[len(b.open)-1]]
+	region.weight += weight
+	region.calls = region.calls || op.calls()
 	switch {
 	case op == opBlock:
 		b.open = append(b.open, b.open[len(b.open)-1])
@@ -123,20 +142,21 @@ func (b *body) enterLoop() {
 	head := len(b.edits)
 	b.edits = append(b.edits, edit{from: b.pos, to: b.pos})
 	if b.straight {
-		b.regions[0].check = head
+		b.regions[0].check, b.regions[0].loop = head, true
 		b.open = append(b.open, 0)
 		return
 	}
 	b.open = append(b.open, len(b.regions))
-	b.regions = append(b.regions, region{check: head})
+	b.regions = append(b.regions, region{check: head, loop: true})
 }
 
 // placeChecks turns the regions' edits into checks, now that their weights are known.
 func (b *body) placeChecks() {
-	if b.splits {
+	tight := slices.ContainsFunc(b.regions, region.tight)
+	if b.splits || tight {
 		groups := &reader{b: b.b[b.edits[slotCount].from:]}
 		b.edits[slotCount].kind, b.edits[slotCount].n = editNumber, groups.u32()+1
-		b.edits[slotLocal].kind = editLocal
+		b.edits[slotLocal].kind = editLocals
 	}
 	for i, region := range b.regions {
 		entry := i == 0 && region.check == slotEntry
@@ -144,6 +164,10 @@ func (b *body) placeChecks() {
 			continue
 		}
 		e := &b.edits[region.check]
+		if region.tight() {
+			e.kind, e.code = editCode, b.w.meter.checkRounds(b.local(localRounds))
+			continue
+		}
 		e.kind, e.n = editCheck, units(region.weight)
 	}
 }

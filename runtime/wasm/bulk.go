@@ -34,7 +34,7 @@ func (b *body) split(i bulk, at, edits int) uint64 {
 	if !ok {
 		return 0
 	}
-	length := b.params + b.declared
+	length := b.local(localLong)
 	before := code(nil).with(opLocalTee, length).with(opLocalGet, length).number(longBulk).op(opI32LeU).block(opIf, p.kind)
 	after := code(nil).op(opElse).with(opCall, p.function).op(opEnd)
 	b.edits = slices.Insert(b.edits, edits, edit{from: at, to: at, kind: editCode, code: before})

@@ -14,7 +14,7 @@ const (
 	editNone     editKind = iota
 	editFunction          // the index of function n of the original
 	editNumber            // the number n
-	editLocal             // the declaration of one more i32 local
+	editLocals            // the declaration of the added locals
 	editCheck             // a check that takes n units of fuel
 	editCode              // code, as it is
 )
@@ -33,8 +33,8 @@ func (w *rewriter) apply(out, b []byte, edits []edit) []byte {
 			out = appendLEB(out, uint64(w.moved(e.n)))
 		case editNumber:
 			out = appendLEB(out, uint64(e.n))
-		case editLocal:
-			out = append(out, 1, byte(I32))
+		case editLocals:
+			out = append(out, addedLocals, byte(I32))
 		case editCheck:
 			out = w.meter.check(out, e.n)
 		case editCode:

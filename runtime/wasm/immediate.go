@@ -141,7 +141,7 @@ func (b *body) catch() {
 	}
 }
 
-// localIndex reads the index of a local. Metering may add one, so those beyond the function's own are refused here.
+// localIndex reads the index of a local. Metering may add some, so those beyond the function's own are refused here.
 func (b *body) localIndex() uint32 {
 	i := b.u32()
 	if n := b.params + b.declared; b.err == nil && i >= n {

@@ -8,7 +8,7 @@ package wasm
 // that lets the guest go on writes the global again, at least to zero, else it is called at the next check. What the
 // guest does has no part in it: the same run is stopped at the same places.
 //
-// One unit is one round of a small loop or one call, at most 256 plain instructions, or 256 bytes written at once: from
+// One unit is one round of a small loop, or one call, at most 256 plain instructions, or 256 bytes written at once: from
 // half a nanosecond to some hundred.
 type Meter struct {
 	Module, Name string // of the imported function, which stands behind all other imports
@@ -24,6 +24,10 @@ const (
 	// nor last, and the caller's check pays for the call.
 	leafWeight = 64
 	callWeight = 16
+	// tightWeight is up to which weight a loop that calls nothing is tight, and tightRounds how many rounds of it are paid
+	// for at once. Rounds that are left when the loop ends are lost unless the function comes to another.
+	tightWeight = 48
+	tightRounds = 16
 	// hostWeight is that of a call that may reach the host: a microsecond is common for the smallest.
 	hostWeight = 8 * unitWeight
 	growWeight = unitWeight
@@ -61,6 +65,15 @@ type gauge struct {
 // check takes n units and calls the host when there are none left.
 func (g *gauge) check(c code, n uint32) code {
 	return g.take(c.with(opGlobalGet, g.fuel).number(int32(n)))
+}
+
+// checkRounds is the check of a tight loop. It pays for several rounds at once and counts them in a local, which begins
+// at zero and is for all such loops of a function. A round then waits for no store to memory, as it does for that of the
+// fuel: the tightest loop there is takes 1.7 times its time, and not three times.
+func (g *gauge) checkRounds(local uint32) code {
+	c := code(nil).with(opLocalGet, local).plain(opIf).op(opElse)
+	c = g.check(c, tightRounds).number(tightRounds).with(opLocalSet, local).op(opEnd)
+	return c.with(opLocalGet, local).number(1).op(opI32Sub).with(opLocalSet, local)
 }
 
 // checkLength takes units by the bytes or table elements that the given local counts.

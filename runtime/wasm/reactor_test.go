@@ -196,7 +196,7 @@ func BenchmarkMeter(b *testing.B) {
 		for _, call := range []struct {
 			export string
 			n      uint64
-		}{{"rounds", 10_000_000}, {"fibonacci", 25}} {
+		}{{"rounds", 10_000_000}, {"counts_down", 10_000_000}, {"fibonacci", 25}} {
 			b.Run("guest="+call.export+"/"+bc.name, func(b *testing.B) {
 				guest, _ := prepare(spends)
 				for b.Loop() {

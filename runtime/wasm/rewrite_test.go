@@ -69,10 +69,10 @@ func TestMeterCounts(t *testing.T) {
 		params             []uint64
 		ticks              int
 	}{
-		{"one round a unit", "rounds", "[1000]", []uint64{1000}, 90}, // 11 units a tick: ten left and the one that is paid
-		{"as few rounds as there is fuel", "rounds", "[10]", []uint64{10}, 0},
-		{"one more", "rounds", "[11]", []uint64{11}, 1},
-		{"rounds of a loop with parameters", "rounds_with_parameters", "[1000]", []uint64{1000}, 90},
+		{"one round a unit, sixteen at once", "rounds", "[1000]", []uint64{1000}, 63}, // more than a tick gives, each time
+		{"as many rounds as are paid for", "rounds", "[16]", []uint64{16}, 1},
+		{"one more", "rounds", "[17]", []uint64{17}, 2},
+		{"rounds of a loop with parameters", "rounds_with_parameters", "[1000]", []uint64{1000}, 63},
 		{"calls", "fibonacci", "[55]", []uint64{10}, 16}, // 177 calls
 		{"a small function that calls nothing", "byte", "[0]", []uint64{0}, 0},
 		{"bytes at the price of many", "fills", "[]", []uint64{4 << 10}, 1}, // 17 units

@@ -12,6 +12,9 @@
       (br_if $again (i32.lt_u (local.get $i) (local.get $n))))
     (local.get $i))
 
+  (func (export "counts_down") (param $n i32)
+    (loop $again (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+
   (func (export "rounds_with_parameters") (param $n i32) (result i32)
     (i32.const 0)
     (local.get $n)
