@@ -27,7 +27,7 @@ func processors(b *testing.B, evaluations int) {
 	b.Cleanup(func() { goruntime.GOMAXPROCS(before) })
 }
 
-// openGuests returns a guest by name, which keeps an instance for each evaluation.
+// openNamed returns a guest of runtime/testdata that is reset after each call.
 func openNamed(b *testing.B, name string) *runtime.Guest {
 	g, err := compile(b, guests.Bare(b, name)).NewGuest(runtime.GuestConfig{})
 	if err != nil {
