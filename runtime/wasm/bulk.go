@@ -50,18 +50,15 @@ func (w *rewriter) inPieces(i bulk) (pieces, bool) {
 	}
 	second := []byte{byte(I32)}
 	if i.op == opTableFill {
-		r := &reader{b: []byte(i.immediate)}
-		var ok bool
-		if second, ok = w.m.tableType(r.u32()); !ok {
+		table := (&reader{b: []byte(i.immediate)}).u32()
+		if uint64(table) >= uint64(len(w.tables)) {
 			return pieces{}, false
 		}
+		second = w.tables[table]
 	}
 	encoded := slices.Concat([]byte{0x60, 3, byte(I32)}, second, []byte{byte(I32), 0})
 	p := pieces{kind: w.addType(encoded)}
 	p.function = w.addFunction(p.kind, w.meter.inPieces(i))
-	if w.pieces == nil {
-		w.pieces = map[bulk]pieces{}
-	}
 	w.pieces[i] = p
 	return p, true
 }

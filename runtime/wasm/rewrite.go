@@ -72,7 +72,8 @@ func Rewrite(code []byte, o Options) (Rewritten, error) {
 	if err != nil {
 		return Rewritten{}, err
 	}
-	w := &rewriter{m: m, options: o, bodies: map[sectionID][]byte{}, names: freeNames(m.exports)}
+	w := &rewriter{m: m, options: o, bodies: map[sectionID][]byte{}, names: freeNames(m.exports),
+		tables: m.tableTypes(), pieces: map[bulk]pieces{}}
 	for _, stage := range []func() error{
 		m.checkOrder, w.readTypes, w.readImports, w.readFunctions, w.readGlobals, w.prepare,
 		w.moveSections, w.moveElements, w.readExports, w.moveCode, w.exportState, w.limitMemory, w.joinData, w.add,
@@ -94,7 +95,8 @@ type rewriter struct {
 	types   []functionType
 	// functions holds the type of each function, imported ones first.
 	functions []uint32
-	imported  uint32 // how many functions are imported
+	imported  uint32   // how many functions are imported
+	tables    [][]byte // for each table the type of its elements
 	names     freeName
 
 	meter    *gauge            // nil: not metered

@@ -40,8 +40,8 @@ func (r *reader) table() table {
 	return t
 }
 
-// tableType returns the type of the elements of table i, imported ones first, as it is encoded.
-func (m *Module) tableType(i uint32) ([]byte, bool) {
+// tableTypes returns the type of the elements of each table, imported ones first, as it is encoded.
+func (m *Module) tableTypes() [][]byte {
 	var types [][]byte
 	for _, im := range m.imports {
 		if im.Kind == Table {
@@ -51,10 +51,7 @@ func (m *Module) tableType(i uint32) ([]byte, bool) {
 	for _, t := range m.tables {
 		types = append(types, typeBytes(bytes.TrimPrefix(t.head, []byte{0x40, 0})))
 	}
-	if uint64(i) >= uint64(len(types)) {
-		return nil, false
-	}
-	return types[i], true
+	return types
 }
 
 // typeBytes returns the value type that b begins with.
