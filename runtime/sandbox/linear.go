@@ -80,7 +80,7 @@ func (l *linear) rewind(mem api.Memory) error {
 type heapStore struct {
 	b     []byte
 	image []byte
-	spent func([]byte) // takes b when it is freed; its content is for nobody
+	spent func([]byte) // takes b when it is freed, its content being for nobody; nil: the collector does
 }
 
 // newHeap returns an empty memory on the heap.
@@ -117,7 +117,7 @@ func (s *heapStore) rewind() ([]byte, error) {
 }
 
 func (s *heapStore) free() {
-	if s.b != nil {
+	if s.b != nil && s.spent != nil {
 		s.spent(s.b)
 	}
 	s.b, s.image = nil, nil
