@@ -3,6 +3,7 @@ package guests
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
@@ -35,11 +36,36 @@ func Annotated(t testing.TB, name, metadata string) []byte {
 // Bare returns guest name as it was assembled, without metadata.
 func Bare(t testing.TB, name string) []byte {
 	t.Helper()
+	return read(t, filepath.Join(folder(t), "../../runtime/testdata", name+".wasm"))
+}
+
+// Command builds podcommand, a WASI command in Go, and returns it without metadata. What the go command has built before, it
+// does not build again.
+func Command(t testing.TB) []byte {
+	t.Helper()
+	output := filepath.Join(t.TempDir(), "command.wasm")
+	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", output, "./podcommand")
+	command.Dir = folder(t)
+	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if printed, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("build podcommand: %v\n%s", err, printed)
+	}
+	return read(t, output)
+}
+
+// folder returns the path of this package.
+func folder(t testing.TB) string {
+	t.Helper()
 	_, here, _, ok := goruntime.Caller(0)
 	if !ok {
 		t.Fatal("the tests were built without file names")
 	}
-	bytes, err := os.ReadFile(filepath.Join(filepath.Dir(here), "../../runtime/testdata", name+".wasm"))
+	return filepath.Dir(here)
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	bytes, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
