@@ -29,7 +29,7 @@ func processors(b *testing.B, evaluations int) {
 
 // openNamed returns a guest of runtime/testdata that is reset after each call.
 func openNamed(b *testing.B, name string) *runtime.Guest {
-	g, err := compile(b, guests.Bare(b, name)).NewGuest(runtime.GuestConfig{})
+	g, err := compile(b, guests.Bare(b, name), runtime.WaPC).NewGuest(runtime.GuestConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}

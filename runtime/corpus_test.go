@@ -68,6 +68,7 @@ var corpus = []struct {
 	{guest: "traps_after_print", want: `call: wasm trap: unreachable printed "panic: out of luck :-("`},
 	{guest: "traps_in_settings", want: accepted, settings: `call: wasm trap: unreachable printed ""`},
 	{guest: "exits", want: `call: guest exited with code 3 printed ""`},
+	{guest: "recurses_deeply", want: accepted},
 	{guest: "recurses_forever", want: `call: wasm trap: stack overflow printed ""`},
 	{guest: "bad_pointer", want: `call: out of bounds memory access: 16 bytes at 0x7fffffff printed ""`},
 	{guest: "bad_request_pointer", want: `call: out of bounds memory access: 13 bytes at 0xffffffff printed ""`},
@@ -111,6 +112,35 @@ var corpus = []struct {
 	{guest: "wasi_loops_forever", want: timedOut},
 	{guest: "wasi_host_call", want: `answer hello printed ""`},
 	{guest: "wasi_javy_host_call", want: `answer hello printed ""`},
+	{guest: "wasi_counts_calls", want: firstCall},
+	{guest: "wasi_counts_calls_in_memory", want: firstCall},
+	{guest: "wasi_counts_calls_in_fixed_memory", want: firstCall},
+	{guest: "wasi_counts_calls_in_size", want: firstCall},
+	{guest: "wasi_counts_calls_in_table", want: firstCall},
+	{guest: "wasi_counts_calls_in_local", want: firstCall},
+	{guest: "wasi_keeps_request", want: `answer {"request":1} printed ""`},
+	{guest: "wasi_hides_request", want: "answer \x00\x00\x00\x00\x00\x00\x00\x00 printed \"\""},
+	{guest: "wasi_obeys", want: nothingKept},
+	{guest: "wasi_reads_twice", want: `answer equest":1} printed ""`},
+	{guest: "wasi_reads_in_pieces", want: `answer {"request":1} printed ""`},
+	{guest: "wasi_reads_into_several_buffers", want: `answer request printed ""`},
+	{guest: "wasi_reads_out_of_bounds", want: `exit: code 21 trap "" stderr ""`},
+	{guest: "wasi_reads_as_preview0", want: accepted},
+	{guest: "wasi_reads_in_start_function", want: `answer {"request":1} printed ""`},
+	{guest: "wasi_closes_stdin", want: accepted},
+	{guest: "wasi_never_reads", want: accepted},
+	{guest: "wasi_polls_before_reading", want: accepted},
+	{guest: "wasi_prints_before_reading", want: `answer {"accepted":true} printed "hello\n"`,
+		settings: `answer {"valid":true} printed "hello\n"`},
+	{guest: "wasi_calls_host_before_reading", want: `answer hello printed ""`},
+	{guest: "wasi_exits_before_reading", want: `exit: code 4 trap "" stderr "too early"`,
+		settings: `exit: code 4 trap "" stderr "too early"`},
+	{guest: "wasi_traps_before_reading", want: `exit: code 0 trap "wasm trap: unreachable" stderr ""`,
+		settings: `exit: code 0 trap "wasm trap: unreachable" stderr ""`},
+	{guest: "wasi_loops_before_reading", want: timedOut, settings: timedOut},
+	{guest: "wasi_sleeps", want: timedOut},
+	{guest: "wasi_recurses_deeply", want: accepted},
+	{guest: "wasi_recurses_forever", want: `exit: code 0 trap "wasm trap: stack overflow" stderr ""`},
 	{guest: "wasi_no_start", want: "compile: cannot find `_start` function inside of module: " +
 		`WASI guests must be commands, not reactors`},
 }
@@ -125,19 +155,19 @@ type caller interface {
 func TestCorpus(t *testing.T) {
 	for _, way := range []struct {
 		name string
-		of   func(*testing.T, *runtime.Module) caller
+		of   func(t *testing.T, m *runtime.Module, limit time.Duration) caller
 	}{
-		{"module", func(_ *testing.T, m *runtime.Module) caller { return m }},
-		{"reset", func(t *testing.T, m *runtime.Module) caller {
+		{"module", func(_ *testing.T, m *runtime.Module, _ time.Duration) caller { return m }},
+		{"reset", func(t *testing.T, m *runtime.Module, _ time.Duration) caller {
 			return newGuest(t, m, runtime.GuestConfig{})
 		}},
-		{"warmed up", func(t *testing.T, m *runtime.Module) caller {
+		{"warmed up", func(t *testing.T, m *runtime.Module, limit time.Duration) caller {
 			g := newGuest(t, m, runtime.GuestConfig{})
-			warmUp(t, g, runtime.ValidateSettings, "{}")
-			warmUp(t, g, runtime.Validate, `{"request":2}`)
+			warmUpWithin(t, limit, g, runtime.ValidateSettings, "{}")
+			warmUpWithin(t, limit, g, runtime.Validate, `{"request":2}`)
 			return g
 		}},
-		{"fresh", func(t *testing.T, m *runtime.Module) caller {
+		{"fresh", func(t *testing.T, m *runtime.Module, _ time.Duration) caller {
 			return newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
 		}},
 	} {
@@ -153,7 +183,7 @@ func TestCorpus(t *testing.T) {
 					return
 				}
 				settings := cmp.Or(tc.settings, valid)
-				c := way.of(t, m)
+				c := way.of(t, m, limitOf(tc.want))
 				for range 3 {
 					expect(t, c, runtime.Validate, tc.want)
 					expect(t, c, runtime.ValidateSettings, settings)
@@ -165,10 +195,7 @@ func TestCorpus(t *testing.T) {
 
 func expect(t *testing.T, c caller, op runtime.Operation, want string) {
 	t.Helper()
-	limit := time.Minute
-	if strings.Contains(want, "deadline exceeded") {
-		limit = 200 * time.Millisecond
-	}
+	limit := limitOf(want)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
@@ -180,10 +207,18 @@ func expect(t *testing.T, c caller, op runtime.Operation, want string) {
 	}
 }
 
+// limitOf is how long a guest may take to come to an outcome.
+func limitOf(want string) time.Duration {
+	if strings.Contains(want, "deadline exceeded") {
+		return 200 * time.Millisecond
+	}
+	return time.Minute
+}
+
 // TestCorpusIsComplete fails when a guest lacks a case, its text or its binary.
 func TestCorpusIsComplete(t *testing.T) {
 	// The answers of these differ each time; see TestSurroundings and TestGuestMode.
-	known := []string{"looks_around", "random_answer"}
+	known := []string{"looks_around", "random_answer", "wasi_random_answer"}
 	for _, tc := range corpus {
 		known = append(known, tc.guest)
 	}

@@ -8,28 +8,17 @@ import (
 	"sync"
 
 	"policy-server/runtime/sandbox"
-	"policy-server/runtime/wapc"
-	"policy-server/runtime/wasi"
-)
-
-// Protocol is how host and guest talk.
-type Protocol string
-
-// The protocols.
-const (
-	WaPC Protocol = "wapc" // calls into a library; Rust, TinyGo and Swift guests
-	WASI Protocol = "wasi" // one run of a command for each call; Go and JavaScript guests
 )
 
 // Engine compiles modules. Goroutines may share it.
 type Engine struct {
-	wapc    *wapc.Engine
-	wasi    *wasi.Engine
-	cache   *sandbox.CodeCache // nil: none
-	damaged int                // entries the cache had to remove
+	sandboxes map[Protocol]*sandbox.Engine
+	cache     *sandbox.CodeCache // nil: none
+	damaged   int                // entries the cache had to remove
 
-	mu    sync.Mutex
-	codes map[codeKey]*sharedCode
+	mu     sync.Mutex
+	codes  map[codeKey]*sharedCode
+	shared uint64 // compiled modules that were there for whoever asked
 }
 
 // Open starts an engine with the limits of cfg; they are its only source of errors that a caller can mend. The caller
@@ -39,17 +28,18 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{codes: map[codeKey]*sharedCode{}}
+	e := &Engine{sandboxes: map[Protocol]*sandbox.Engine{}, codes: map[codeKey]*sharedCode{}}
 	if cfg.CodeFolder != "" {
 		if e.cache, e.damaged, err = sandbox.OpenCodeCache(cfg.CodeFolder); err != nil {
 			return nil, err
 		}
 	}
-	if e.wapc, err = wapc.Open(ctx, limits, e.cache); err != nil {
-		return nil, fmt.Errorf("open waPC engine: %w", err)
-	}
-	if e.wasi, err = wasi.Open(ctx, limits, e.cache); err != nil {
-		return nil, fmt.Errorf("open WASI engine: %w", errors.Join(err, e.wapc.Close(ctx)))
+	for name, p := range protocols() {
+		engine, err := sandbox.Open(ctx, limits, p.abi, e.cache)
+		if err != nil {
+			return nil, fmt.Errorf("open engine for %s: %w", name, errors.Join(err, e.Close(ctx)))
+		}
+		e.sandboxes[name] = engine
 	}
 	return e, nil
 }
@@ -58,15 +48,33 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 // once for all who ask for them, at the same time or later. It does not keep the bytes. The error is a *[CompileError],
 // [ErrClosed], or says that p is unknown. The caller closes the module, or the engine with all its modules.
 func (e *Engine) Compile(ctx context.Context, module []byte, p Protocol) (*Module, error) {
-	return e.share(codeKey{p, sha256.Sum256(module)}, func() (protocolModule, error) {
-		switch p {
-		case WaPC:
-			return e.wapc.Compile(ctx, module)
-		case WASI:
-			return e.wasi.Compile(ctx, module)
-		}
+	engine, known := e.sandboxes[p]
+	if !known {
 		return nil, fmt.Errorf("protocol %q: unknown; known: %s, %s", p, WaPC, WASI)
-	})
+	}
+	return e.share(codeKey{p, sha256.Sum256(module)}, func() (*sandbox.Program, error) { return engine.Compile(ctx, module) })
+}
+
+// EngineStats is how an engine has come by compiled code so far.
+type EngineStats struct {
+	Compiled uint64 // modules that were compiled
+	Found    uint64 // modules whose code was found in Config.CodeFolder
+	Shared   uint64 // modules whose code somebody else had compiled or found in this process
+}
+
+// Stats returns the engine's statistics.
+func (e *Engine) Stats() EngineStats {
+	e.mu.Lock()
+	s := EngineStats{Shared: e.shared}
+	e.mu.Unlock()
+	var loaded uint64
+	for _, engine := range e.sandboxes {
+		compiles := engine.Stats()
+		loaded += compiles.Loaded
+		s.Compiled += compiles.Compiled
+	}
+	s.Found = loaded - min(loaded, s.Compiled) // a module may be compiled and not yet counted as loaded
+	return s
 }
 
 // Damaged returns how many entries of Config.CodeFolder were found damaged, and removed, when the engine was opened.
@@ -75,7 +83,11 @@ func (e *Engine) Damaged() int { return e.damaged }
 // Close waits for running calls to end, refusing new ones, and frees the engine with all its modules. When ctx ends
 // first its error is returned, something is left unfreed, and Close may be called again.
 func (e *Engine) Close(ctx context.Context) error {
-	if err := errors.Join(e.wapc.Close(ctx), e.wasi.Close(ctx)); err != nil || e.cache == nil {
+	var errs []error
+	for _, engine := range e.sandboxes {
+		errs = append(errs, engine.Close(ctx))
+	}
+	if err := errors.Join(errs...); err != nil || e.cache == nil {
 		return err
 	}
 	return e.cache.Close(ctx)

@@ -69,23 +69,32 @@ func FuzzGuest(f *testing.F) {
 		if bytes.Contains(module, []byte("random_get")) || bytes.Contains(module, []byte("clock_time_get")) {
 			return // two runs of these differ by right
 		}
-		m, err := e.Compile(t.Context(), module, runtime.WaPC)
-		if err != nil {
-			return
-		}
-		defer func() { _ = m.Close(t.Context()) }()
-		fresh := newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
-		reset := newGuest(t, m, runtime.GuestConfig{})
-		for _, payload := range [][]byte{first, second, first, second} {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			want := describe(fresh.Call(ctx, runtime.Validate, payload, echoHost))
-			got := describe(reset.Call(ctx, runtime.Validate, payload, echoHost))
-			cancel()
-			if ctx.Err() == nil || !strings.HasPrefix(got, "interrupted") && !strings.HasPrefix(want, "interrupted") {
-				if got != want {
-					t.Fatalf("got  %s\nwant %s", got, want)
-				}
+		for _, p := range []runtime.Protocol{runtime.WaPC, runtime.WASI} {
+			if m, err := e.Compile(t.Context(), module, p); err == nil {
+				compareModes(t, m, first, second)
+				_ = m.Close(t.Context())
 			}
 		}
 	})
+}
+
+// compareModes calls m with two payloads in turn, in new instances and in ones that are reset.
+func compareModes(t *testing.T, m *runtime.Module, first, second []byte) {
+	const limit = 20 * time.Millisecond
+	fresh := newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
+	reset := newGuest(t, m, runtime.GuestConfig{})
+	warm, cancel := context.WithTimeout(t.Context(), 10*limit)
+	_, _ = reset.WarmUp(warm, runtime.Validate, first) // commands are not held without it
+	cancel()
+	for _, payload := range [][]byte{first, second, first, second} {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		want := describe(fresh.Call(ctx, runtime.Validate, payload, echoHost))
+		got := describe(reset.Call(ctx, runtime.Validate, payload, echoHost))
+		cancel()
+		if ctx.Err() == nil || !strings.HasPrefix(got, "interrupted") && !strings.HasPrefix(want, "interrupted") {
+			if got != want {
+				t.Fatalf("got  %s\nwant %s", got, want)
+			}
+		}
+	}
 }

@@ -45,7 +45,10 @@ type Discard = sandbox.Discard
 //
 // The image is an instance's state after its init functions and what was warmed up. No request is ever part of it. A
 // guest whose state cannot be brought back, or whose image would change what it answers, has a new instance for each
-// call instead; so have all of [WASI]. [Guest.Stats] tells.
+// call instead. [Guest.Stats] tells.
+//
+// The image of a [WASI] guest is its command at the first read of stdin. Commands that do anything before, which would
+// belong to every request, run in new instances, and so do those that were not warmed up.
 type Guest struct {
 	module *Module
 	pool   *sandbox.Pool
@@ -54,7 +57,7 @@ type Guest struct {
 // NewGuest returns a guest of the module. It starts nothing. The error says which value of cfg is out of bounds. The
 // caller closes the guest, or the module or engine with all their guests.
 func (m *Module) NewGuest(cfg GuestConfig) (*Guest, error) {
-	pool, err := m.code.Program().NewPool(sandbox.PoolConfig{
+	pool, err := m.program.NewPool(sandbox.PoolConfig{
 		Mode:        cfg.Mode,
 		MemoryLimit: cfg.MemoryLimit,
 		Idle:        cfg.Idle,

@@ -53,7 +53,37 @@ func TestGuestMode(t *testing.T) {
 			discards: discards{"spent": 1}},
 		{guest: "traps_in_init", mode: runtime.ModeReset, discards: discards{}},
 		{guest: "wasi_accepts", mode: runtime.ModeFresh, discards: discards{"spent": calls},
-			reason: "it is a command: an instance of it lives for one run"},
+			reason: "it has not been tried whether a command that is held answers as a new one"},
+		{guest: "wasi_accepts", cfg: runtime.GuestConfig{Mode: runtime.ModeFresh}, warmUps: []string{"{}"}, mode: runtime.ModeFresh},
+		{guest: "wasi_accepts", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_exits_zero", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_exits", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_traps", warmUps: []string{"{}"}, mode: runtime.ModeReset},
+		{guest: "wasi_counts_calls", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_counts_calls_in_memory", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_counts_calls_in_fixed_memory", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_counts_calls_in_size", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_counts_calls_in_local", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_counts_calls_in_table", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "its state is more than memory and globals: ref.func in function 6 at offset 0x174"},
+		{guest: "wasi_keeps_request", warmUps: []string{`{"a":1}`, `{"b":22}`}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_reads_in_pieces", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_reads_as_preview0", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_polls_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_host_call", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_recurses_deeply", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_closes_stdin", warmUps: []string{"{}"}, mode: runtime.ModeReset},
+		{guest: "wasi_never_reads", warmUps: []string{"{}"}, mode: runtime.ModeFresh, reason: "it prints before it reads its request"},
+		{guest: "wasi_prints_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeFresh, reason: "it prints before it reads its request"},
+		{guest: "wasi_calls_host_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "it calls its host before it reads its request"},
+		{guest: "wasi_traps_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeFresh, reason: "it ends before it reads its request"},
+		{guest: "wasi_reads_in_start_function", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "it reads its request in its start function"},
+		{guest: "wasi_loops_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "it has not been tried whether a command that is held answers as a new one"},
+		{guest: "wasi_random_answer", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "a reset instance answers otherwise than a new one"},
 		{guest: "random_answer", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
 			reason: "a reset instance answers otherwise than a new one"},
 		{guest: "keeps_request", warmUps: []string{`{"a":1}`, `{"b":22}`}, mode: runtime.ModeReset, resets: calls},
@@ -66,12 +96,12 @@ func TestGuestMode(t *testing.T) {
 		t.Run(fmt.Sprintf("%s, %d warm-ups", tc.guest, len(tc.warmUps)), func(t *testing.T) {
 			m := compile(t, open(t, testLimits), tc.guest)
 			g := newGuest(t, m, tc.cfg)
-			for _, payload := range tc.warmUps {
-				warmUp(t, g, runtime.Validate, payload)
-			}
 			limit := time.Minute
-			if strings.Contains(tc.guest, "forever") {
+			if strings.Contains(tc.guest, "loops") {
 				limit = 200 * time.Millisecond
+			}
+			for _, payload := range tc.warmUps {
+				warmUpWithin(t, limit, g, runtime.Validate, payload)
 			}
 			for range calls {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -258,24 +288,46 @@ func TestGuestStopsInTime(t *testing.T) {
 	}
 }
 
+// What comes of some of the commands that the guests called obeys understand.
+var (
+	obedience = map[string]string{
+		"t": `call: wasm trap: unreachable printed ""`,
+		"l": timedOut,
+		"e": `call: guest exited with code 0 printed ""`,
+	}
+	wasiObedience = map[string]string{
+		"t": `exit: code 0 trap "wasm trap: unreachable" stderr ""`,
+		"l": timedOut,
+		"e": `exit: code 3 trap "" stderr ""`,
+	}
+)
+
 // Nothing of one call reaches another, whatever went on before it and beside it.
 func TestGuest_hammer(t *testing.T) {
 	e := open(t, testLimits)
-	for _, mode := range []runtime.Mode{runtime.ModeReset, runtime.ModeFresh} {
-		t.Run(string(mode), func(t *testing.T) {
-			g := newGuest(t, compile(t, e, "obeys"), runtime.GuestConfig{Mode: mode, Idle: time.Millisecond})
-			outcome := map[string]string{
-				"t": `call: wasm trap: unreachable printed ""`,
-				"l": timedOut,
-				"e": `call: guest exited with code 0 printed ""`,
+	for _, tc := range []struct {
+		guest   string
+		mode    runtime.Mode
+		outcome map[string]string
+	}{
+		{"obeys", runtime.ModeReset, obedience},
+		{"obeys", runtime.ModeFresh, obedience},
+		{"wasi_obeys", runtime.ModeReset, wasiObedience},
+		{"wasi_obeys", runtime.ModeFresh, wasiObedience},
+	} {
+		t.Run(tc.guest+"/"+string(tc.mode), func(t *testing.T) {
+			g := newGuest(t, compile(t, e, tc.guest), runtime.GuestConfig{Mode: tc.mode, Idle: time.Millisecond})
+			warmUp(t, g, runtime.Validate, "-")
+			if got := g.Stats(); got.Mode != tc.mode {
+				t.Fatalf("mode is %s: %s", got.Mode, got.Reason)
 			}
 			var callers sync.WaitGroup
 			for range 16 {
 				callers.Go(func() {
 					for range 40 {
-						command := string("tlegfc----"[rand.N(10)])
+						command := string("tlegfcr----"[rand.N(11)])
 						want := nothingKept
-						if other, ok := outcome[command]; ok {
+						if other, ok := tc.outcome[command]; ok {
 							want = other
 						}
 						limit := time.Minute

@@ -70,10 +70,16 @@ func newGuest(t testing.TB, m *runtime.Module, cfg runtime.GuestConfig) *runtime
 	return g
 }
 
-// warmUp runs a step that may come to nothing: guests that never end do so here too.
+// warmUp runs a step that comes to an end.
 func warmUp(t testing.TB, g *runtime.Guest, op runtime.Operation, payload string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	return warmUpWithin(t, time.Minute, g, op, payload)
+}
+
+// warmUpWithin runs a step that may come to nothing: guests that never end do so here too.
+func warmUpWithin(t testing.TB, limit time.Duration, g *runtime.Guest, op runtime.Operation, payload string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	return describe(g.WarmUp(ctx, op, []byte(payload)))
 }

@@ -17,8 +17,8 @@ const (
 	ProtocolVersion  Operation = "protocol_version"  // name the protocol's version; waPC only
 )
 
-// HostCall serves what guests ask of their host. A module calls it on the goroutine of [Module.Call], with a context
-// derived from that call's. A nil HostCall fails every host call inside the guest.
+// HostCall serves what guests ask of their host. [Module.Call] waits for it; its context is derived from
+// that call's. A nil HostCall fails every host call inside the guest.
 type HostCall = sandbox.HostCall
 
 // Answer is what a guest answered, and what it printed besides: to stdout, stderr and the console, or in [WASI] to
@@ -28,14 +28,9 @@ type Answer = sandbox.Answer
 // Module is a compiled module. It is immutable; goroutines may share it, and calls at the same time do not see each
 // other.
 type Module struct {
-	code  protocolModule
-	leave func() (last bool) // gives the code up, once
-}
-
-// protocolModule is a module compiled for one of the protocols.
-type protocolModule interface {
-	Program() *sandbox.Program
-	Run(ctx context.Context, start sandbox.Starter, operation string, payload []byte, host HostCall) (Answer, error)
+	program  *sandbox.Program
+	protocol protocol
+	leave    func() (last bool) // gives the program up, once
 }
 
 // Call asks the guest to perform op on payload in an instance of its own, so that nothing of one call reaches
@@ -45,7 +40,7 @@ type protocolModule interface {
 // Whatever the guest does wrong is an error: *[StartError] and *[CallError] for [WaPC], *[ExitError] for [WASI],
 // *[InterruptedError] when ctx ended first. [ErrClosed] is returned after Close.
 func (m *Module) Call(ctx context.Context, op Operation, payload []byte, host HostCall) (Answer, error) {
-	return m.run(ctx, m.code.Program().Start, op, payload, host)
+	return m.run(ctx, m.program.Start, op, payload, host)
 }
 
 func (m *Module) run(
@@ -53,7 +48,7 @@ func (m *Module) run(
 ) (Answer, error) {
 	switch op {
 	case Validate, ValidateSettings, ProtocolVersion:
-		return m.code.Run(ctx, start, string(op), payload, host)
+		return m.protocol.run(ctx, m.program.Limits(), start, string(op), payload, host)
 	}
 	return Answer{}, fmt.Errorf("operation %q: unknown; known: %s, %s, %s", op, Validate, ValidateSettings, ProtocolVersion)
 }
@@ -65,5 +60,5 @@ func (m *Module) Close(ctx context.Context) error {
 	if !m.leave() {
 		return nil
 	}
-	return m.code.Program().Close(ctx)
+	return m.program.Close(ctx)
 }

@@ -3,6 +3,8 @@ package runtime
 import (
 	"crypto/sha256"
 	"sync"
+
+	"policy-server/runtime/sandbox"
 )
 
 // codeKey is what compiled code is shared by: the module's own bytes, and how they are spoken to.
@@ -14,27 +16,36 @@ type codeKey struct {
 // sharedCode is compiled code with those who use it.
 type sharedCode struct {
 	key     codeKey
-	compile func() (protocolModule, error) // once, for all
-	users   int                            // under Engine.mu
+	compile func() (*sandbox.Program, error) // once, for all
+	users   int                              // under Engine.mu
 }
 
 // share returns the code for key, compiling it unless somebody has, or is about to: then it waits. Whoever gets it leaves
 // it once.
-func (e *Engine) share(key codeKey, compile func() (protocolModule, error)) (*Module, error) {
+func (e *Engine) share(key codeKey, compile func() (*sandbox.Program, error)) (*Module, error) {
 	e.mu.Lock()
-	code := e.codes[key]
-	if code == nil {
+	code, there := e.codes[key]
+	if !there {
 		code = &sharedCode{key: key, compile: sync.OnceValues(compile)}
 		e.codes[key] = code
 	}
 	code.users++
 	e.mu.Unlock()
-	module, err := code.compile()
+	program, err := code.compile()
 	if err != nil {
 		e.leave(code)
 		return nil, err
 	}
-	return &Module{code: module, leave: sync.OnceValue(func() bool { return e.leave(code) })}, nil
+	if there {
+		e.countShared()
+	}
+	return &Module{program: program, protocol: protocols()[key.protocol], leave: sync.OnceValue(func() bool { return e.leave(code) })}, nil
+}
+
+func (e *Engine) countShared() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shared++
 }
 
 // leave counts one user out and reports whether that was the last one.

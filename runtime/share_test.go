@@ -75,7 +75,7 @@ func TestOpen_codeFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := func() (damaged int) {
+	start := func() (damaged int, stats runtime.EngineStats) {
 		t.Helper()
 		engine, err := runtime.Open(t.Context(), runtime.Config{CodeFolder: folder})
 		if err != nil {
@@ -85,6 +85,9 @@ func TestOpen_codeFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := engine.Compile(t.Context(), code, runtime.WaPC); err != nil {
+			t.Fatal(err)
+		}
 		answer, err := module.Call(t.Context(), runtime.Validate, nil, nil)
 		if err != nil || string(answer.Payload) != `{"accepted":true,"message":"call no. 1"}` {
 			t.Errorf("answer %s, %v", answer.Payload, err)
@@ -92,27 +95,35 @@ func TestOpen_codeFolder(t *testing.T) {
 		if err := engine.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		return engine.Damaged()
+		return engine.Damaged(), engine.Stats()
 	}
-	if damaged := start() + start(); damaged != 0 {
-		t.Errorf("%d entries damaged by nobody", damaged)
+	for _, want := range []runtime.EngineStats{{Compiled: 1, Shared: 1}, {Found: 1, Shared: 1}} {
+		damaged, stats := start()
+		if damaged != 0 {
+			t.Errorf("%d entries damaged by nobody", damaged)
+		}
+		if stats != want {
+			t.Errorf("got %+v, want %+v", stats, want)
+		}
 	}
 	entries, err := filepath.Glob(filepath.Join(folder, "code", "*", "*"))
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 { // the module, and what launches commands
 		t.Fatalf("entries %v, %v", entries, err)
 	}
-	content, err := os.ReadFile(entries[0])
-	if err != nil {
-		t.Fatal(err)
+	for _, entry := range entries {
+		content, err := os.ReadFile(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content[len(content)/2] ^= 0x40
+		if err := os.WriteFile(entry, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	content[len(content)/2] ^= 0x40
-	if err := os.WriteFile(entries[0], content, 0o600); err != nil {
-		t.Fatal(err)
+	if damaged, _ := start(); damaged != 2 {
+		t.Errorf("%d entries found damaged, want 2", damaged)
 	}
-	if damaged := start(); damaged != 1 {
-		t.Errorf("%d entries found damaged, want 1", damaged)
-	}
-	if damaged := start(); damaged != 0 {
+	if damaged, _ := start(); damaged != 0 {
 		t.Errorf("%d entries damaged after it was mended", damaged)
 	}
 	if _, err := runtime.Open(t.Context(), runtime.Config{CodeFolder: entries[0]}); err == nil {

@@ -16,8 +16,9 @@ type ABI struct {
 	Init [][]string
 	// Hosts are the import modules offered.
 	Hosts []HostModule
-	// Command says that running the entry point is all of an instance's life, so that nothing is left to reset.
-	Command bool
+	// Command, unless empty, says that guests are WASI commands: running the entry point is all of an instance's life.
+	// These are the arguments of the runs that go on from an image, at the first read of stdin; all other runs are new.
+	Command []string
 	// MissingMemory is the trap's text when a host function is called by a guest that exports no "memory".
 	MissingMemory string
 }
@@ -41,8 +42,8 @@ type HostFunction struct {
 	Params, Results int
 
 	// Call serves one use. The stack holds the arguments, one an element in its low half, and takes the results from
-	// its beginning. The context is that of the call into the guest, with all its values. It runs on the goroutine of
-	// that call, may end the guest with [Trap], and must not keep mem.
+	// its beginning. The context is that of the call into the guest, with all its values. That call waits for it; it may
+	// end the guest with [Trap], and must not keep mem.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
 }
 
@@ -52,7 +53,11 @@ func (a ABI) startUp() []string { return slices.Concat(a.Init...) }
 // goFunction adapts f to wazero.
 func (a ABI) goFunction(f HostFunction) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
-		f.Call(ctx, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
+		i := instanceOf(ctx)
+		if i.held != nil && !i.held.serving {
+			i.held.refuse("it calls its host" + beforeRead)
+		}
+		f.Call(i.surroundings.ctx, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
 	}
 }
 

@@ -75,12 +75,12 @@ func (c *CodeCache) removeDamaged() (damaged int, err error) {
 	return damaged, err
 }
 
-// seal seals the entries that were added since it was last called. An entry that is not sealed, because the process ended
-// before, is compiled again next time.
-func (c *CodeCache) seal() error {
+// seal seals the entries that were added since it was last called, and returns how many those were. An entry that is not
+// sealed, because the process ended before, is compiled again next time.
+func (c *CodeCache) seal() (added int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.eachEntry(func(entry string) error {
+	err = c.eachEntry(func(entry string) error {
 		if c.sealed[entry] {
 			return nil
 		}
@@ -88,9 +88,12 @@ func (c *CodeCache) seal() error {
 		if err == nil {
 			err = writeWhole(c.sealOf(entry), sum)
 		}
-		c.sealed[entry] = err == nil
+		if c.sealed[entry] = err == nil; err == nil {
+			added++
+		}
 		return err
 	})
+	return added, err
 }
 
 // eachEntry calls each with every entry. One that another process removes meanwhile is no error.

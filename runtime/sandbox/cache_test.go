@@ -27,7 +27,7 @@ func compileAll(t *testing.T, folder string) (damaged int) {
 			t.Fatalf("%s: %v", guest, err)
 		}
 	}
-	if err := cache.seal(); err != nil {
+	if _, err := cache.seal(); err != nil {
 		t.Fatal(err)
 	}
 	if err := runtime.Close(ctx); err != nil {

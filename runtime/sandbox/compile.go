@@ -35,6 +35,7 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	parsed.ClampTables(maxTableElements)
 	rewritten, err := wasm.Rewrite(parsed.Bytes(), wasm.Options{
 		Meter:   &wasm.Meter{Module: meterModule, Name: meterTick, Fuel: fuel},
+		Retry:   e.retried(),
 		StartUp: e.abi.startUp(),
 
 		SparePage: true,
@@ -50,15 +51,33 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	if err != nil {
 		return nil, &CompileError{Reason: err.Error(), Err: err}
 	}
+	e.countCompile()
 	if err := e.checkTypes(p.code); err != nil {
 		_ = p.code.Close(ctx) // the check's error is the one that tells
 		return nil, err
 	}
 	p.init = e.initFunctions(p.code)
-	if e.cache != nil {
-		_ = e.cache.seal() // what is not sealed is compiled again next time
-	}
 	return p, nil
+}
+
+// countCompile counts one module that wazero has made ready. The cache has a new entry unless it was in it.
+func (e *Engine) countCompile() {
+	compiled := 1
+	if e.cache != nil {
+		compiled, _ = e.cache.seal() // what is not sealed is compiled again next time
+	}
+	e.loaded.Add(1)
+	e.compiled.Add(uint64(compiled))
+}
+
+// retried lists the reads at which commands are held.
+func (e *Engine) retried() (list []wasm.Retry) {
+	if e.commands() {
+		for _, module := range wasiModules {
+			list = append(list, wasm.Retry{Module: module, Name: fdRead, Errno: retryErrno})
+		}
+	}
+	return list
 }
 
 // newProgram returns a program that lacks its code.

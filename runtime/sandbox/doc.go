@@ -5,7 +5,8 @@
 // about. A [Program] starts a new one for each call. A [Pool] takes an image of one that has initialised and warmed up,
 // memory, its size and all globals, and brings an instance back to exactly that after each call that ended well; what
 // ended otherwise, or has state anywhere else, is given up. Memory is brought back by the cheapest method the system
-// has; the portable one copies all of it.
+// has; the portable one copies all of it. An instance of a WASI command would be over after one call; it is held at its
+// first read of stdin instead, with an image of its own, and its stack is brought back too.
 //
 // It does not know any guest protocol: an [ABI] tells it what a protocol asks of a module and offers to it. It does
 // not know policies either, nor what the bytes it moves mean.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -21,14 +22,17 @@ const features = api.CoreFeaturesV2 |
 
 // Engine compiles modules for one guest protocol. Goroutines may share it.
 type Engine struct {
-	limits  Limits
-	abi     ABI
-	cache   *CodeCache // nil: none
-	wazero  wazero.Runtime
-	offered map[string]map[string]api.FunctionDefinition // import module, then function
-	system  *system
-	gate    gate
-	scratch sync.Pool // of *[]byte: what instances hold before they are mapped; nothing of any call
+	limits   Limits
+	abi      ABI
+	cache    *CodeCache // nil: none
+	wazero   wazero.Runtime
+	launcher wazero.CompiledModule                        // nil unless guests are commands
+	offered  map[string]map[string]api.FunctionDefinition // import module, then function
+	system   *system
+	gate     gate
+	scratch  sync.Pool // of *[]byte: what instances hold before they are mapped; nothing of any call
+
+	loaded, compiled atomic.Uint64 // modules; of those added to the cache at the same time one engine may count another's
 
 	mu          sync.Mutex
 	pools       map[*Pool]struct{} // those that are open
@@ -67,7 +71,7 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 		return fmt.Errorf("host module %q: %w", meterModule, err)
 	}
 	for _, name := range wasiModules {
-		mod, err := instantiateWASI(ctx, e.wazero, name)
+		mod, err := instantiateWASI(ctx, e.wazero, name, e.commands())
 		if err != nil {
 			return fmt.Errorf("host module %q: %w", name, err)
 		}
@@ -86,8 +90,14 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 		}
 		e.offered[host.Name] = mod.ExportedFunctionDefinitions()
 	}
+	if e.commands() {
+		return e.compileLauncher(ctx)
+	}
 	return nil
 }
+
+// commands tells whether the guests are WASI commands.
+func (e *Engine) commands() bool { return len(e.abi.Command) > 0 }
 
 // poolsOf returns the open pools of p, or of all programs if p is nil.
 func (e *Engine) poolsOf(p *Program) []*Pool {
@@ -131,6 +141,16 @@ func (e *Engine) giveScratch(b []byte) {
 		e.scratch.Put(&b)
 	}
 }
+
+// CompileStats is how an engine has come by compiled code so far.
+type CompileStats struct {
+	Loaded   uint64 // modules made ready to run
+	Compiled uint64 // of these, the ones that had to be compiled: the others were in the [CodeCache]
+}
+
+// Stats returns the engine's statistics. Engines that share a cache may have counted each other's compilations; their
+// sum is right.
+func (e *Engine) Stats() CompileStats { return CompileStats{e.loaded.Load(), e.compiled.Load()} }
 
 // Close waits for running calls to end, refusing new ones, and frees everything the engine holds, compiled modules
 // and pools included. When ctx ends first it returns the context's error, something is left unfreed, and it may be

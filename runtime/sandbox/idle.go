@@ -11,11 +11,12 @@ type idler struct {
 	since    time.Time
 }
 
+// takeIdle returns an instance that waits, or nil if there is none that may be used.
 func (p *Pool) takeIdle() *Instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := len(p.idle) - 1
-	if last < 0 {
+	if last < 0 || p.fresh {
 		return nil
 	}
 	i := p.idle[last].instance
@@ -31,9 +32,20 @@ func (p *Pool) giveBack(i *Instance) {
 		p.discard(i, cause)
 		return
 	}
+	p.countReset()
+	p.keep(i)
+}
+
+func (p *Pool) countReset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.Resets++
+}
+
+// keep lets an instance that was reset wait for a call.
+func (p *Pool) keep(i *Instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.idle = append(p.idle, idler{i, time.Now()})
 	if p.trimmer == nil {
 		p.trimmer = time.AfterFunc(p.cfg.Idle, p.trim)

@@ -17,6 +17,7 @@ type Instance struct {
 	linear       *linear
 	release      func(*Instance)
 	image        *image // what it can be reset to, or nil
+	held         *held  // the run of a command that is held; then the image is the instance's own
 
 	entry   api.Function
 	memory  api.Memory          // nil if the program has none
@@ -28,6 +29,7 @@ type Instance struct {
 	refused     bool      // one of them was not served while warming up
 	descriptors bool      // the guest used a WASI function that may change its descriptors
 	fault       error     // how the last run of guest code failed
+	ticked      bool      // it has used all its fuel at least once
 	turn        time.Time // when it last let others go first
 }
 
@@ -76,6 +78,7 @@ func (i *Instance) instantiate(ctx context.Context) error {
 // initialize runs the program's init functions.
 func (i *Instance) initialize(ctx context.Context) error {
 	ctx = i.within(ctx)
+	i.surroundings.ctx = ctx
 	for _, name := range i.program.init {
 		_, err := i.mod.ExportedFunction(name).Call(ctx)
 		var exited *ExitedError
@@ -99,9 +102,17 @@ func (i *Instance) Call(ctx context.Context, args ...uint64) ([]uint64, error) {
 	ctx = i.within(ctx)
 	i.surroundings.ctx = ctx
 	i.program.refuel(i.mod)
-	results, err := i.entry.Call(ctx, args...)
+	results, err := i.enter(ctx, args)
 	i.fault = fault(ctx, duringCall, err)
 	return results, i.fault
+}
+
+// enter runs the entry point, or goes on with a run of it that is held.
+func (i *Instance) enter(ctx context.Context, args []uint64) ([]uint64, error) {
+	if i.held != nil {
+		return nil, i.held.serve()
+	}
+	return i.entry.Call(ctx, args...)
 }
 
 // Release gives the instance up. It must be called exactly once; the instance must not be used after it.
@@ -109,7 +120,13 @@ func (i *Instance) Release() { i.release(i) }
 
 // close frees the instance. Its memory goes back to the system or the collector.
 func (i *Instance) close() {
+	if i.held != nil {
+		i.held.close()
+	}
 	if i.mod != nil {
 		_ = i.mod.Close(context.Background()) // there is nothing of the guest's that could fail to close
+	}
+	if i.held != nil {
+		i.image.free()
 	}
 }

@@ -34,6 +34,7 @@ type Pool struct {
 	making chan struct{} // holds one element while the image is being made or replaced
 	base   *image        // guarded by making: the state after the init functions
 	trials []trial       // guarded by making
+	proven bool          // guarded by making: held commands have passed them
 
 	mu      sync.Mutex
 	serving bool        // a call has been made: the image is final
@@ -70,8 +71,6 @@ func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 	switch {
 	case cfg.Mode == ModeFresh:
 		pool.fresh = true
-	case p.engine.abi.Command:
-		pool.runFresh("it is a command: an instance of it lives for one run")
 	case len(p.unsafe) > 0:
 		pool.runFresh("its state is more than memory and globals: " + p.unsafe[0])
 	}
@@ -104,20 +103,28 @@ func (p *Pool) take(ctx context.Context, process Process) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := p.takeIdle()
-	switch {
-	case i != nil:
-		i.surroundings.process = process
-	case img != nil:
-		i, err = p.clone(ctx, process, img)
-	default:
-		i, err = p.begin(ctx, process)
+	var i *Instance
+	if p.fits(process) {
+		i = p.takeIdle()
 	}
-	if err != nil {
+	if i != nil {
+		i.surroundings.process = process
+	} else if i, err = p.newClean(ctx, process, img); err != nil {
 		return nil, err
 	}
 	i.release = p.giveBack
 	return i, nil
+}
+
+// newClean returns a new instance, in the state of img unless that is nil, or held if it is a command that can be.
+func (p *Pool) newClean(ctx context.Context, process Process, img *image) (*Instance, error) {
+	switch {
+	case img != nil:
+		return p.clone(ctx, process, img)
+	case p.commands() && p.fits(process) && !p.runsFresh():
+		return p.hold(ctx, process)
+	}
+	return p.begin(ctx, process)
 }
 
 // finalImage returns the image that calls are served with, or nil if they are served with new instances.
@@ -143,6 +150,9 @@ func (p *Pool) seal() *image {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.serving = true
+	if p.commands() && !p.proven && !p.fresh {
+		p.fresh, p.reason = true, untried
+	}
 	if p.fresh {
 		p.image.free()
 		p.image = nil

@@ -11,7 +11,7 @@ import (
 // Process is what a guest sees of a process around it. Its environment and its file system are always empty, its
 // clocks and its source of randomness are real.
 type Process struct {
-	Args           []string  // none, not even the program's name, if nil; in an instance of a [Pool] always none
+	Args           []string  // none, not even the program's name, if nil; in an instance of a [Pool] none, but for commands
 	Stdin          io.Reader // empty if nil; after io.EOF it may have data again
 	Stdout, Stderr io.Writer // discarded if nil; may end the guest with [Trap]
 }

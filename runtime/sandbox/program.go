@@ -23,6 +23,9 @@ type Program struct {
 	gate gate
 }
 
+// Limits returns the limits of the program's engine.
+func (p *Program) Limits() Limits { return p.engine.limits }
+
 // Start returns a clean instance whose init functions have run. Its errors are *[TrapError], *[ExitedError],
 // *[InterruptedError] during "start", and [ErrClosed]. Host functions get ctx with its values. The caller releases
 // the instance, which ends it.

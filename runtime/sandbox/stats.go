@@ -26,6 +26,7 @@ const (
 	DiscardDescriptors Discard = "descriptors" // its guest may have changed its WASI file descriptors
 	DiscardMemory      Discard = "memory"      // its memory has grown to 4 GiB, from which it cannot shrink
 	DiscardReset       Discard = "reset"       // the system refused to bring its memory back
+	DiscardWorn        Discard = "worn"        // the run of its command has served as often as one run may
 	DiscardIdle        Discard = "idle"        // it was not needed for a while
 )
 
@@ -38,7 +39,7 @@ type Stats struct {
 	Started    uint64             // instances made
 	Resets     uint64             // times an instance was reset and kept
 	Discards   map[Discard]uint64 // instances given up, by cause
-	ImageBytes int                // size of the image's memory
+	ImageBytes int                // size of the image's memory; for a command, of each instance's
 	Method     ResetMethod        // how a memory is brought back; empty without an image
 }
 
@@ -69,12 +70,17 @@ func (i *Instance) backToImage() Discard {
 		return DiscardSpent
 	case errors.As(i.fault, &interrupted):
 		return DiscardInterrupt
-	case errors.As(i.fault, &exited):
+	case errors.As(i.fault, &exited) && i.held == nil:
 		return DiscardExit
+	case exited != nil: // how commands end
 	case i.fault != nil:
 		return DiscardTrap
+	}
+	switch {
 	case i.descriptors:
 		return DiscardDescriptors
+	case i.held != nil && i.held.worn():
+		return DiscardWorn
 	}
 	switch err := i.reset(); {
 	case errors.Is(err, errMaximum):

@@ -51,6 +51,9 @@ type trial struct {
 // When the trial fails the image stays as it was, or goes back to what it was before any step. When that does not
 // pass either, each call has a new instance from then on, and [Stats] says why.
 //
+// Of a command nothing is kept, but without a trial passed it does not serve from an image at all: its state, unlike
+// that of a library after its init functions, is one no author had in mind to be used twice.
+//
 // It must come before the first [Pool.Take] and else fails with [ErrServing]. When ctx ends first the step is not
 // kept.
 func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, error) {
@@ -65,17 +68,37 @@ func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, e
 	if p.isServing() {
 		return Answer{}, ErrServing
 	}
-	trials := make([]trial, 0, 1+len(probes))
-	for _, step := range append([]Step{step}, probes...) {
-		trials = append(trials, trial{step, step.run(ctx, p.beginWarmUp)})
-		if p.currentImage() == nil || ended(ctx) != nil {
-			break // there is nothing to improve, or no time
+	trials, worth := p.tryNew(ctx, append([]Step{step}, probes...))
+	if worth {
+		if p.commands() {
+			p.tryHeld(ctx, trials)
+		} else {
+			p.improve(ctx, p.currentImage(), trials)
 		}
 	}
-	if img := p.currentImage(); img != nil && ended(ctx) == nil {
-		p.improve(ctx, img, trials)
-	}
 	return trials[0].want.answer, trials[0].want.err
+}
+
+// tryNew finds out what comes of steps in new instances. It stops, and reports false, when there is nothing to improve or
+// no time: then the first step, at least, was run.
+func (p *Pool) tryNew(ctx context.Context, steps []Step) (trials []trial, worth bool) {
+	for _, step := range steps {
+		fits := false
+		start := func(ctx context.Context, process Process) (*Instance, error) {
+			fits = p.fits(process)
+			return p.beginWarmUp(ctx, process)
+		}
+		trials = append(trials, trial{step, step.run(ctx, start)})
+		if !fits || !p.mayImprove() || ended(ctx) != nil {
+			return trials, false
+		}
+	}
+	return trials, true
+}
+
+// mayImprove tells whether calls may come to be served otherwise than by new instances.
+func (p *Pool) mayImprove() bool {
+	return !p.runsFresh() && (p.commands() || p.currentImage() != nil)
 }
 
 // beginWarmUp returns a new instance for a step. It makes the image if there is none yet.
@@ -91,7 +114,7 @@ func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, err
 	}
 	p.countStart()
 	i.release = func(i *Instance) { p.discard(i, DiscardSpent) }
-	if p.base == nil && !p.runsFresh() {
+	if p.base == nil && !p.runsFresh() && !p.commands() {
 		p.base = i.capture(p.cfg.Reset)
 		p.setImage(p.base)
 	}
@@ -101,7 +124,7 @@ func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, err
 // makeImage makes an image unless there is one, or none shall be. A guest that fails to start may do better the next
 // time, and so is no reason to give up.
 func (p *Pool) makeImage(ctx context.Context, process Process) error {
-	if p.runsFresh() || p.currentImage() != nil {
+	if p.runsFresh() || p.currentImage() != nil || p.commands() {
 		return nil
 	}
 	i, err := p.beginWarmUp(ctx, process)
@@ -129,7 +152,7 @@ func (p *Pool) improve(ctx context.Context, img *image, trials []trial) {
 	case ended(ctx) != nil:
 		chosen = img // nothing was learnt
 	case chosen == nil:
-		p.runFresh("a reset instance answers otherwise than a new one")
+		p.runFresh(differs)
 	default:
 		p.trials = all
 	}
@@ -168,12 +191,19 @@ func (p *Pool) after(ctx context.Context, img *image, t trial) (next *image) {
 	return next
 }
 
-// proves tells whether an instance that is reset to img after each step comes to the same as new ones did, also when
-// it goes through all steps a second time.
-func (p *Pool) proves(ctx context.Context, img *image, trials []trial) bool {
+// proves tells whether an instance that is reset after each step, to img unless it is a command, comes to the same as
+// new ones did, also when it goes through all steps a second time.
+func (p *Pool) proves(ctx context.Context, img *image, trials []trial) (proven bool) {
 	var kept *Instance
+	if img == nil {
+		kept = p.takeIdle() // a command that has passed a trial before
+	}
 	defer func() {
-		if kept != nil {
+		switch {
+		case kept == nil:
+		case proven && img == nil:
+			p.keep(kept) // its image is its own
+		default:
 			p.discard(kept, DiscardSpent)
 		}
 	}()
@@ -181,7 +211,7 @@ func (p *Pool) proves(ctx context.Context, img *image, trials []trial) bool {
 		i := kept
 		if kept = nil; i == nil {
 			var err error
-			if i, err = p.clone(ctx, process, img); err != nil {
+			if i, err = p.newClean(ctx, process, img); err != nil {
 				return nil, err
 			}
 		}

@@ -12,7 +12,14 @@ type ExitError struct {
 
 func (e *ExitError) Error() string {
 	if e.Trap != "" {
-		return "policy trapped: " + e.Trap
+		return e.withStderr("policy trapped: " + e.Trap)
 	}
-	return fmt.Sprintf("policy exited with code %d", e.Code)
+	return e.withStderr(fmt.Sprintf("policy exited with code %d", e.Code))
+}
+
+func (e *ExitError) withStderr(text string) string {
+	if e.Stderr == "" {
+		return text
+	}
+	return text + ": " + e.Stderr
 }

@@ -7,75 +7,42 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// Engine compiles WASI commands. Goroutines may share it.
-type Engine struct {
-	sandbox *sandbox.Engine
-	limits  sandbox.Limits
-}
+// programName is the first of a guest's arguments. The second is the operation; JavaScript guests insist on exactly two.
+const programName = "policy.wasm"
 
-// Module is a compiled WASI command. Goroutines may share it.
-type Module struct {
-	program *sandbox.Program
-	limits  sandbox.Limits
-}
-
-func abi() sandbox.ABI {
+// ABI is what is asked of commands. Their requests go on from an image; settings are checked once, and in a new instance.
+func ABI() sandbox.ABI {
 	return sandbox.ABI{
 		Entry: sandbox.Entry{
 			Name:    "_start",
 			Missing: "cannot find `_start` function inside of module: WASI guests must be commands, not reactors",
 		},
 		Hosts:         hostModules(),
-		Command:       true,
+		Command:       []string{programName, "validate"},
 		MissingMemory: "cannot find 'mem' export",
 	}
 }
 
-// Open starts an engine. Without a cache every module is compiled anew. The caller closes the engine.
-func Open(ctx context.Context, limits sandbox.Limits, cache *sandbox.CodeCache) (*Engine, error) {
-	engine, err := sandbox.Open(ctx, limits, abi(), cache)
-	if err != nil {
-		return nil, err
-	}
-	return &Engine{sandbox: engine, limits: limits}, nil
-}
-
-// Compile compiles a guest; the error is a *[sandbox.CompileError] or [sandbox.ErrClosed]. The caller closes the
-// module, or the engine with all its modules.
-func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
-	program, err := e.sandbox.Compile(ctx, module)
-	if err != nil {
-		return nil, err
-	}
-	return &Module{program: program, limits: e.limits}, nil
-}
-
-// Close waits for running calls and frees the engine with all its modules; see [sandbox.Engine.Close].
-func (e *Engine) Close(ctx context.Context) error { return e.sandbox.Close(ctx) }
-
-// Program returns the compiled code, from which come the instances that [Module.Run] works with.
-func (m *Module) Program() *sandbox.Program { return m.program }
-
-// Run runs the guest once, in an instance from start, for the operation "validate" or "validate_settings". The payload
-// is only read. Errors: *[ExitError], *[sandbox.InterruptedError], [sandbox.ErrClosed], and one for any other operation.
-func (m *Module) Run(
-	ctx context.Context, start sandbox.Starter, operation string, payload []byte, host sandbox.HostCall,
+// Run runs a guest once, in an instance from start that has these limits, for the operation "validate" or
+// "validate_settings". The payload is only read. Errors: *[ExitError], *[sandbox.InterruptedError], [sandbox.ErrClosed],
+// and one for any other operation.
+func Run(
+	ctx context.Context, limits sandbox.Limits, start sandbox.Starter, operation string, payload []byte, host sandbox.HostCall,
 ) (sandbox.Answer, error) {
 	argument, err := argumentOf(operation)
 	if err != nil {
 		return sandbox.Answer{}, err
 	}
 	s := &session{
-		host:        sandbox.HostCalls{Serve: host, Limit: m.limits.HostCall},
+		host:        sandbox.HostCalls{Serve: host, Limit: limits.HostCall},
 		payloadSize: len(payload),
-		stdout:      stdout{limit: m.limits.Output},
-		stderr:      sandbox.NewTranscript(m.limits.Print),
+		stdout:      stdout{limit: limits.Output},
+		stderr:      sandbox.NewTranscript(limits.Print),
 	}
 	s.stdin.append(payload)
 	ctx = s.within(ctx)
 	instance, err := start(ctx, sandbox.Process{
-		// JavaScript guests insist on exactly two arguments.
-		Args:   []string{"policy.wasm", argument},
+		Args:   []string{programName, argument},
 		Stdin:  &s.stdin,
 		Stdout: &s.stdout,
 		Stderr: s.stderr,
