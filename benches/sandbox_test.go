@@ -50,6 +50,31 @@ func BenchmarkSandbox(b *testing.B) {
 	}
 }
 
+// BenchmarkCommand is one run of a WASI command: a new process, or one that goes on from its first read of stdin. One
+// command only reads and answers, which shows what the host costs; the other is in Go and decodes the whole object.
+func BenchmarkCommand(b *testing.B) {
+	for _, policy := range []struct {
+		name   string
+		module []byte
+	}{{"wasi-accepts", guests.Bare(b, "wasi_accepts")}, {"pod-command", guests.Command(b)}} {
+		module := compile(b, policy.module, runtime.WASI)
+		for _, size := range sizes {
+			payload := payloadOf(b, size.containers)
+			for _, mode := range modes {
+				b.Run(fmt.Sprintf("mode=%s/policy=%s/object=%s", mode, policy.name, size.name), func(b *testing.B) {
+					run := openGuest(b, module, runtime.GuestConfig{Mode: mode}, payloadOf(b, 1))
+					b.ReportAllocs()
+					for b.Loop() {
+						if answer, err := run(payload); err != nil || !bytes.HasPrefix(answer, []byte(`{"accepted":true`)) {
+							b.Fatalf("%s, %v", answer, err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
 // payloadOf returns what a guest is given to validate a Pod with that many containers.
 func payloadOf(tb testing.TB, containers int) []byte {
 	tb.Helper()
@@ -60,14 +85,14 @@ func payloadOf(tb testing.TB, containers int) []byte {
 	return request.Payload([]byte(`{}`))
 }
 
-func compile(tb testing.TB, module []byte) *runtime.Module {
+func compile(tb testing.TB, module []byte, protocol runtime.Protocol) *runtime.Module {
 	tb.Helper()
 	engine, err := runtime.Open(tb.Context(), runtime.Config{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = engine.Close(context.Background()) })
-	m, err := engine.Compile(tb.Context(), module, runtime.WaPC)
+	m, err := engine.Compile(tb.Context(), module, protocol)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -75,20 +100,20 @@ func compile(tb testing.TB, module []byte) *runtime.Module {
 }
 
 func openFresh(tb testing.TB, module []byte) func([]byte) ([]byte, error) {
-	return openGuest(tb, module, runtime.GuestConfig{Mode: runtime.ModeFresh})
+	return openGuest(tb, compile(tb, module, runtime.WaPC), runtime.GuestConfig{Mode: runtime.ModeFresh})
 }
 
 func openReset(tb testing.TB, module []byte) func([]byte) ([]byte, error) {
-	return openGuest(tb, module, runtime.GuestConfig{})
+	return openGuest(tb, compile(tb, module, runtime.WaPC), runtime.GuestConfig{})
 }
 
 func openWarm(tb testing.TB, module []byte) func([]byte) ([]byte, error) {
-	return openGuest(tb, module, runtime.GuestConfig{}, payloadOf(tb, 1), payloadOf(tb, 4))
+	return openGuest(tb, compile(tb, module, runtime.WaPC), runtime.GuestConfig{}, payloadOf(tb, 1), payloadOf(tb, 4))
 }
 
-func openGuest(tb testing.TB, module []byte, cfg runtime.GuestConfig, warmUps ...[]byte) func([]byte) ([]byte, error) {
+func openGuest(tb testing.TB, module *runtime.Module, cfg runtime.GuestConfig, warmUps ...[]byte) func([]byte) ([]byte, error) {
 	tb.Helper()
-	g, err := compile(tb, module).NewGuest(cfg)
+	g, err := module.NewGuest(cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -98,7 +123,7 @@ func openGuest(tb testing.TB, module []byte, cfg runtime.GuestConfig, warmUps ..
 		}
 	}
 	tb.Cleanup(func() {
-		if stats := g.Stats(); cfg.Mode == "" && stats.Mode != runtime.ModeReset {
+		if stats := g.Stats(); cfg.Mode != runtime.ModeFresh && stats.Mode != runtime.ModeReset {
 			tb.Errorf("ran fresh: %s", stats.Reason)
 		}
 	})
