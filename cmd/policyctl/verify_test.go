@@ -86,6 +86,12 @@ func TestVerification_case83_case84(t *testing.T) {
 		})
 	}
 	u.must("verify", "-k", one, "registry://"+digest.Name())
+	signed := u.must("verify", "--github-owner", "alice", "--sigstore-trust-config", trustConfig, uri)
+	for _, want := range []string{`signature accepted constraint="allOf[0]" signature="bundle 0 (`, `GitHub repository \"alice/policy\" at \"refs/tags/v1\"`} {
+		if !strings.Contains(signed.stderr, want) {
+			t.Errorf("stderr lacks %s:\n%s", want, signed.stderr)
+		}
+	}
 }
 
 func quoted(text string) string {

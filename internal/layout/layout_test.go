@@ -44,6 +44,10 @@ var wiring = []string{"cmd/", "internal/", "benches"}
 // confined says where a heavy dependency may be imported; its types stay there.
 var confined = map[string][]string{
 	"github.com/sigstore/":                     {"registry/verify", "registry/sign", "internal/signer", "internal/sigstorehttp", "internal/sigstoretest"},
+	"github.com/theupdateframework/":           {"registry/verify", "internal/sigstoretest"},
+	"github.com/transparency-dev/":             {"internal/sigstoretest"},
+	"google/certificate-transparency-go":       {"internal/sigstoretest"},
+	"github.com/digitorus/":                    {"internal/sigstorehttp", "internal/sigstoretest"},
 	"github.com/tetratelabs/":                  {"runtime/sandbox", "runtime/wapc", "runtime/wasi"},
 	"github.com/spf13/":                        {"cmd/"},
 	"github.com/jedib0t/":                      {"cmd/"},

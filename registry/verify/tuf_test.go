@@ -136,6 +136,22 @@ func expire(t *testing.T, r *repository, cache string, content []byte) {
 	}
 }
 
+// A repository that nobody renewed does no more harm than one that cannot be reached.
+func TestTUF_stale(t *testing.T) {
+	content := must[[]byte](t)(newAuthority(t).TrustedRoot())
+	r, cache := newRepository(t, content, time.Now().Add(7*day)), t.TempDir()
+	fetchLongAgo(t, r, cache)
+	if err := r.Publish(content, time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.source(cache).TrustRoot(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.source(cache).TrustRoot(t.Context()); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
 func TestTUF_refuses(t *testing.T) {
 	content := must[[]byte](t)(newAuthority(t).TrustedRoot())
 	r := newRepository(t, content, time.Now().Add(7*day))
