@@ -163,9 +163,7 @@ func (a *AnyOf) check(found *faults) {
 	}
 }
 
-// NeedsTrustRoot reports whether a constraint cannot be evaluated without a trust root.
-func (cfg Config) NeedsTrustRoot() bool { return cfg.need() == needRoot }
-
+// need is that of the most demanding constraint.
 func (cfg Config) need() need {
 	for _, c := range cfg.constraints() {
 		if c != nil && c.need() == needRoot {

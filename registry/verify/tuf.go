@@ -39,8 +39,6 @@ type TUFConfig struct {
 	CacheDir string // created with mode 0700 when something is fetched
 	URL      string // of the repository; empty: the public-good instance's
 	Root     []byte // the root.json that trust in the repository begins with; nil: the public-good instance's, built in
-	// Transport carries the requests; nil: http.DefaultTransport, with the proxies of the environment.
-	Transport http.RoundTripper
 }
 
 // NewTUF returns a TUF; nothing is fetched yet.
@@ -84,7 +82,7 @@ func (t *TUF) TrustRoot(ctx context.Context) (*TrustRoot, error) {
 
 // online are options that fetch what the cache does not have or has for too long.
 func (t *TUF) online(ctx context.Context) *tuf.Options {
-	client := &http.Client{Transport: t.config.Transport, Timeout: tufPatience}
+	client := &http.Client{Timeout: tufPatience} // with the proxies of the environment
 	return t.options(doer(func(req *http.Request) (*http.Response, error) {
 		return client.Do(req.WithContext(ctx))
 	})).WithCacheValidity(tufFreshDays)
