@@ -19,7 +19,9 @@ const (
 	firstCall = `answer {"accepted":true,"message":"call no. 1"} printed ""`
 	// What the guest obeys answers as long as nothing is left of earlier calls.
 	nothingKept = `answer {"accepted":true,"message":"memory 0 global 0 size 0"} printed ""`
-	timedOut    = `interrupted during call: context deadline exceeded printed ""`
+
+	timedOut      = `interrupted during call: context deadline exceeded printed ""`
+	timedOutEarly = `interrupted during start: context deadline exceeded printed ""`
 )
 
 // corpus says what comes of a validate call to each guest of testdata, and of validate_settings where that differs
@@ -90,8 +92,7 @@ var corpus = []struct {
 	{guest: "recurses_and_loops", want: timedOut},
 	{guest: "fills_memory_forever", want: timedOut},
 	{guest: "sleeps", want: timedOut},
-	{guest: "loops_in_start", want: `interrupted during start: context deadline exceeded printed ""`,
-		settings: `interrupted during start: context deadline exceeded printed ""`},
+	{guest: "loops_in_start", want: timedOutEarly, settings: timedOutEarly},
 
 	{guest: "unknown_import", want: `compile: unknown import: function "env" "abort"; ` +
 		`known modules: wapc, wasi_snapshot_preview1, wasi_unstable`},
@@ -199,7 +200,9 @@ func expect(t *testing.T, c caller, op runtime.Operation, want string) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	if got := describe(c.Call(ctx, op, []byte(`{"request":1}`), echoHost)); got != want {
+	got := describe(c.Call(ctx, op, []byte(`{"request":1}`), echoHost))
+	// A busy machine may use up the time of a guest that never ends before it was called.
+	if got != want && !(want == timedOut && got == timedOutEarly) {
 		t.Errorf("%s:\ngot  %s\nwant %s", op, got, want)
 	}
 	if late := time.Since(began) - limit; late > 20*time.Second {
