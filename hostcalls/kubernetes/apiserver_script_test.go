@@ -123,6 +123,18 @@ func (s *apiServer) asked() []string {
 	return requests
 }
 
+// seen counts a request since asked was called.
+func (s *apiServer) seen(request string) (times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.requests {
+		if r == request {
+			times++
+		}
+	}
+	return times
+}
+
 // drops stops serving a kind; serves takes it up again.
 func (s *apiServer) drops(kind string) {
 	s.mu.Lock()
