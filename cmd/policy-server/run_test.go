@@ -90,8 +90,8 @@ func TestUnsupported(t *testing.T) {
 			}
 		})
 	}
-	if tested < 10 {
-		t.Errorf("only %d settings are unsupported: is the table read right?", tested)
+	if tested == 0 {
+		t.Error("no setting is unsupported: is the table read right?")
 	}
 	if code, _, stderr := call(t, "--log-fmt", "otlp"); code != 2 || !strings.Contains(stderr, "value 'otlp' for '--log-fmt <LOG_FMT>' (KUBEWARDEN_LOG_FMT) is not supported yet") {
 		t.Errorf("otlp: exit %d, %q", code, stderr)
