@@ -91,31 +91,6 @@ func (l *list) Set(text string) error {
 	return nil
 }
 
-// unsupported is a flag that is known by name only, to be refused by name: a program that ignored it would do less than
-// its caller believes.
-type unsupported struct{ name, placeholder string }
-
-func (u *unsupported) add(flags *pflag.FlagSet, name, placeholder, help string) {
-	u.name, u.placeholder = name, placeholder
-	flag := flags.VarPF(u, name, "", help+" (not supported yet)")
-	if placeholder == "" {
-		flag.NoOptDefVal = "true"
-	}
-}
-
-func (u *unsupported) String() string { return "" }
-
-// Type returns the placeholder.
-func (u *unsupported) Type() string {
-	if u.placeholder == "" {
-		return "bool"
-	}
-	return u.placeholder
-}
-
-// Set refuses.
-func (u *unsupported) Set(string) error { return usage.Errorf("'--%s' is not supported yet", u.name) }
-
 // arguments checks that the required flags were given and exactly the positional arguments; one or more of the last, if
 // its name ends in "...".
 func arguments(positional []string, required ...string) cobra.PositionalArgs {

@@ -42,6 +42,7 @@ func TestCosign(t *testing.T) {
 		{"policyctl", "cosign", "legacy"},
 		{"policyctl", "cosign", "bundle"},
 		{"cosign", "policyctl", "legacy"},
+		{"cosign", "policyctl", "bundle"},
 	} {
 		for maker, other := range map[string]string{"cosign": "policyctl", "policyctl": "cosign"} {
 			t.Run(fmt.Sprintf("signed by %s for %s, %s, key of %s", c.signer, c.verifier, c.layout, maker), func(t *testing.T) {
