@@ -177,6 +177,15 @@ func Statement(digest v1.Hash, annotations map[string]string) ([]byte, error) {
 
 // Layer returns s as a layer of a ".sig" image; signer.Attach writes it.
 func (s *Signature) Layer() (oci.Signature, error) {
+	options, err := s.layerOptions()
+	if err != nil {
+		return nil, err
+	}
+	return static.NewSignature(s.Payload, base64.StdEncoding.EncodeToString(s.Raw), options...)
+}
+
+// layerOptions writes everything around the signature as annotations of a layer.
+func (s *Signature) layerOptions() ([]static.Option, error) {
 	var options []static.Option
 	if s.Certificate != nil {
 		leaf, err := cryptoutils.MarshalCertificateToPEM(s.Certificate)
@@ -202,7 +211,7 @@ func (s *Signature) Layer() (oci.Signature, error) {
 	if s.Timestamp != nil {
 		options = append(options, static.WithRFC3161Timestamp(cosignbundle.TimestampToRFC3161Timestamp(s.Timestamp)))
 	}
-	return static.NewSignature(s.Payload, base64.StdEncoding.EncodeToString(s.Raw), options...)
+	return options, nil
 }
 
 // Bundle returns s as the JSON of a bundle, version 0.3.

@@ -64,11 +64,16 @@ func parseBundle(data []byte) (*attached, error) {
 
 // decodeBundle is parseBundle for a statement of any predicate.
 func decodeBundle(data []byte) (*attached, error) {
-	a := &attached{Bundle: new(bundle.Bundle)}
-	if err := a.UnmarshalJSON(data); err != nil {
+	b := new(bundle.Bundle)
+	if err := b.UnmarshalJSON(data); err != nil {
 		return nil, err
 	}
-	var err error
+	return openBundle(b)
+}
+
+// openBundle reads what is signed in b.
+func openBundle(b *bundle.Bundle) (_ *attached, err error) {
+	a := &attached{Bundle: b}
 	if a.content, err = a.SignatureContent(); err != nil {
 		return nil, err
 	}

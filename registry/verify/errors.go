@@ -17,6 +17,9 @@ type UnverifiedError struct {
 	Signers bool        // Needed and Got count distinct signers
 }
 
+// failedPrefix begins what scripts written for Kubewarden look for.
+const failedPrefix = "Image verification failed: "
+
 // Error names the unmet constraints as Kubewarden does, then says for each signature found why it did not count:
 //
 //	Image verification failed: missing signatures
@@ -24,9 +27,11 @@ type UnverifiedError struct {
 //	kind: pubKey
 //	…
 //	allOf[0]: signature 0 (sha256:9f2c…): Annotation not satisfied: "env": want "prod", got "test"
-func (e *UnverifiedError) Error() string {
+func (e *UnverifiedError) Error() string { return failedPrefix + e.describe("signatures") }
+
+// describe is Error without its prefix, about signatures or attestations.
+func (e *UnverifiedError) describe(what string) string {
 	var text strings.Builder
-	text.WriteString("Image verification failed: ")
 	switch {
 	case e.Signers:
 		fmt.Fprintf(&text, "minimum number of signatures not reached: needed %d by distinct signers, got %d\n",
@@ -43,7 +48,7 @@ func (e *UnverifiedError) Error() string {
 		text.WriteString(unmet.Constraint.String())
 	}
 	if e.Found == 0 {
-		fmt.Fprintf(&text, "no signatures found for image: %s", e.Digest.Name())
+		fmt.Fprintf(&text, "no %s found for image: %s", what, e.Digest.Name())
 		return text.String()
 	}
 	var lines []string

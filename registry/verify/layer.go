@@ -11,6 +11,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
@@ -78,7 +80,11 @@ func (l *layer) TlogEntries() ([]*tlog.Entry, error) {
 	if !ok || text == "" {
 		return nil, nil
 	}
-	entry, err := parseLogEntry([]byte(text))
+	logged, err := parseLogEntry([]byte(text), "hashedrekord 0.0.1")
+	if err != nil {
+		return nil, fmt.Errorf("annotation %q: %w", static.BundleAnnotationKey, err)
+	}
+	entry, err := tlog.ParseTransparencyLogEntry(logged)
 	if err != nil {
 		return nil, fmt.Errorf("annotation %q: %w", static.BundleAnnotationKey, err)
 	}
@@ -92,9 +98,9 @@ func (l *layer) HasInclusionPromise() bool { return l.annotations[static.BundleA
 //	{"SignedEntryTimestamp":"MEUC…",
 //	 "Payload":{"body":"eyJh…","integratedTime":1645806604,"logIndex":1506651,"logID":"c0d2…"}}
 //
-// Its body must be of the one kind that legacy signatures are logged as, which binds payload, signature and
+// Its body must be of a kind that is listed, such as "hashedrekord 0.0.1": of those that bind payload, signature and
 // certificate.
-func parseLogEntry(text []byte) (*tlog.Entry, error) {
+func parseLogEntry(text []byte, kinds ...string) (*rekor.TransparencyLogEntry, error) {
 	var entry cosignbundle.RekorBundle
 	if err := json.Unmarshal(text, &entry); err != nil {
 		return nil, err
@@ -118,17 +124,18 @@ func parseLogEntry(text []byte) (*tlog.Entry, error) {
 	if err := json.Unmarshal(body, &kind); err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
-	if kind.Kind != "hashedrekord" || kind.APIVersion != "0.0.1" {
-		return nil, fmt.Errorf("body: entry of kind %.100q %.100q; want hashedrekord 0.0.1", kind.Kind, kind.APIVersion)
+	if !slices.Contains(kinds, kind.Kind+" "+kind.APIVersion) {
+		return nil, fmt.Errorf("body: entry of kind %.100q %.100q; want %s",
+			kind.Kind, kind.APIVersion, strings.Join(kinds, " or "))
 	}
-	return tlog.ParseTransparencyLogEntry(&rekor.TransparencyLogEntry{
+	return &rekor.TransparencyLogEntry{
 		LogIndex:          entry.Payload.LogIndex,
 		LogId:             &common.LogId{KeyId: id},
 		KindVersion:       &rekor.KindVersion{Kind: kind.Kind, Version: kind.APIVersion},
 		IntegratedTime:    entry.Payload.IntegratedTime,
 		InclusionPromise:  &rekor.InclusionPromise{SignedEntryTimestamp: entry.SignedEntryTimestamp},
 		CanonicalizedBody: body,
-	})
+	}, nil
 }
 
 // Timestamps returns the one timestamp (RFC 3161) there may be.

@@ -22,16 +22,47 @@ const (
 // predicateAnnotation says on a referrer's manifest, and in the index of referrers, what its bundle is about.
 const predicateAnnotation = "dev.sigstore.bundle.predicateType"
 
-// bundleSignatures returns the bundles among the referrers of d that are signatures. They are asked for at the
-// referrers API, and in the index tagged "sha256-<hex>" where the registry has none. As with legacySignatures, what
+// bundleSignatures returns the bundles among the referrers of d that are signatures. As with legacySignatures, what
 // cannot be a signature is unusable or left out, and what cannot be read is an error.
-//
-// The index cannot be trusted to name the type of a referrer (registries fill in the type of its config), so every
-// manifest is read, and the type of its layer decides. Only those announced as attestations are passed over.
 func bundleSignatures(
 	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option,
 ) ([]candidate, error) {
-	referrers, err := listReferrers(d, append(slices.Clone(options), remote.WithContext(ctx)))
+	return bundles(ctx, puller, d, options, wanted{
+		passOver: isAttestation,
+		refuse: func(layer v1.Descriptor) (unusable, err error) {
+			if layer.Size > maxBundleBytes {
+				unusable = fmt.Errorf("bundle of %d bytes, more than the limit of %d", layer.Size, maxBundleBytes)
+			}
+			return unusable, nil
+		},
+		limit: maxBundleBytes,
+		parse: func(content []byte) (*attached, error) {
+			signature, err := parseBundle(content)
+			if errors.Is(err, errAttestation) {
+				return nil, nil
+			}
+			return signature, err
+		},
+	})
+}
+
+// wanted says which bundles are looked for.
+type wanted struct {
+	passOver func(annotations map[string]string) bool                 // whether a manifest announces something else
+	refuse   func(layer v1.Descriptor) (unusable error, failed error) // before it is read
+	limit    int64                                                    // of one bundle, in bytes
+	parse    func(content []byte) (*attached, error)                  // nil without an error: something else
+}
+
+// bundles returns the bundles among the referrers of d that are wanted. They are asked for at the referrers API, and in
+// the index tagged "sha256-<hex>" where the registry has none.
+//
+// The index cannot be trusted to name the type of a referrer (registries fill in the type of its config), so every
+// manifest is read, and the type of its layer decides. Only those announced as something else are passed over.
+func bundles(
+	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option, w wanted,
+) ([]candidate, error) {
+	referrers, err := listReferrers(d, append(slices.Clone(options), remote.WithContext(ctx)), w)
 	if err != nil {
 		return nil, fmt.Errorf("referrers of %s: %w", d.DigestStr(), err)
 	}
@@ -40,7 +71,7 @@ func bundleSignatures(
 	fetches.SetLimit(fetchesAtOnce)
 	for i, referrer := range referrers {
 		fetches.Go(func() (err error) {
-			found[i], err = fetchBundles(ctx, puller, d.Context().Digest(referrer.Digest.String()))
+			found[i], err = w.fetchBundles(ctx, puller, d.Context().Digest(referrer.Digest.String()))
 			return err
 		})
 	}
@@ -57,8 +88,8 @@ func bundleSignatures(
 	return all, nil
 }
 
-// listReferrers returns the referrers that may be signatures.
-func listReferrers(d name.Digest, options []remote.Option) ([]v1.Descriptor, error) {
+// listReferrers returns the referrers that may be wanted.
+func listReferrers(d name.Digest, options []remote.Option, w wanted) ([]v1.Descriptor, error) {
 	index, err := remote.Referrers(d, options...)
 	if isNotFound(err, "/manifests/"+strings.Replace(d.DigestStr(), ":", "-", 1)) {
 		return nil, nil
@@ -71,7 +102,7 @@ func listReferrers(d name.Digest, options []remote.Option) ([]v1.Descriptor, err
 		return nil, err
 	}
 	referrers := slices.DeleteFunc(manifest.Manifests, func(r v1.Descriptor) bool {
-		return !r.MediaType.IsImage() || isAttestation(r.Annotations)
+		return !r.MediaType.IsImage() || w.passOver(r.Annotations)
 	})
 	if n := len(referrers); n > maxReferrers {
 		return nil, fmt.Errorf("%d entries, more than the limit of %d", n, maxReferrers)
@@ -85,8 +116,8 @@ func isAttestation(annotations map[string]string) bool {
 	return ok && predicate != signPredicateType
 }
 
-// fetchBundles returns the signatures of one referrer: one, unless it is no bundle or an attestation.
-func fetchBundles(ctx context.Context, puller *remote.Puller, referrer name.Digest) ([]candidate, error) {
+// fetchBundles returns what is wanted of one referrer: one bundle, unless it is something else.
+func (w wanted) fetchBundles(ctx context.Context, puller *remote.Puller, referrer name.Digest) ([]candidate, error) {
 	manifest, err := signatureManifest(ctx, puller, referrer)
 	if isNotFound(err, "/manifests/"+referrer.DigestStr()) {
 		return nil, nil // listed and gone: such lists outlive what they list
@@ -94,7 +125,7 @@ func fetchBundles(ctx context.Context, puller *remote.Puller, referrer name.Dige
 	if err != nil {
 		return nil, fmt.Errorf("referrer %s: %w", referrer.DigestStr(), err)
 	}
-	if isAttestation(manifest.Annotations) {
+	if w.passOver(manifest.Annotations) {
 		return nil, nil
 	}
 	var found []candidate
@@ -102,12 +133,12 @@ func fetchBundles(ctx context.Context, puller *remote.Puller, referrer name.Dige
 		if !strings.HasPrefix(string(layer.MediaType), bundleMediaType) {
 			continue
 		}
-		c, err := fetchBundle(ctx, puller, referrer.Context(), layer)
-		if errors.Is(c.unusable, errAttestation) {
-			continue
-		}
+		c, err := w.fetchBundle(ctx, puller, referrer.Context(), layer)
 		if err != nil {
 			return nil, fmt.Errorf("referrer %s: %w", referrer.DigestStr(), err)
+		}
+		if c.evidence == nil && c.unusable == nil {
+			continue
 		}
 		if found = append(found, c); len(found) > maxSignatures {
 			return nil, fmt.Errorf("referrer %s: more than %d bundles", referrer.DigestStr(), maxSignatures)
@@ -116,15 +147,16 @@ func fetchBundles(ctx context.Context, puller *remote.Puller, referrer name.Dige
 	return found, nil
 }
 
-func fetchBundle(
+func (w wanted) fetchBundle(
 	ctx context.Context, puller *remote.Puller, repo name.Repository, layer v1.Descriptor,
 ) (candidate, error) {
 	c := candidate{layout: LayoutBundle, layer: layer.Digest}
-	if layer.Size > maxBundleBytes {
-		c.unusable = fmt.Errorf("bundle of %d bytes, more than the limit of %d", layer.Size, maxBundleBytes)
-		return c, nil
+	unusable, err := w.refuse(layer)
+	if unusable != nil || err != nil {
+		c.unusable = unusable
+		return c, err
 	}
-	content, err := fetchBlob(ctx, puller, repo.Digest(layer.Digest.String()), maxBundleBytes)
+	content, err := fetchBlob(ctx, puller, repo.Digest(layer.Digest.String()), min(w.limit, layer.Size))
 	switch {
 	case isNotFound(err, "/blobs/"+layer.Digest.String()), errors.Is(err, errTooLarge):
 		c.unusable = fmt.Errorf("bundle: %w", err)
@@ -132,10 +164,9 @@ func fetchBundle(
 	case err != nil:
 		return c, fmt.Errorf("bundle %s: %w", layer.Digest, err)
 	}
-	if evidence, err := parseBundle(content); err != nil {
-		c.unusable = err
-	} else {
-		c.evidence = evidence
+	bundle, err := w.parse(content)
+	if c.unusable = err; bundle != nil {
+		c.evidence = bundle
 	}
 	return c, nil
 }
