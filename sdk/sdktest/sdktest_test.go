@@ -25,6 +25,9 @@ func scripted(r sdk.Request) sdk.Response {
 		}
 		return sdk.Accept().WithMessage(strings.Join(ips, " "))
 	}
+	if image, ok := settings.Get("image").Text(); ok {
+		return verified(image)
+	}
 	if object := settings.Get("mutate"); object.Exists() {
 		return sdk.Mutate(object)
 	}
