@@ -57,7 +57,7 @@ func TestParseGrants_refuses(t *testing.T) {
 		"*/*":                   `invalid pattern "*/*": wildcard '*' must be the entire last path segment (e.g. 'oci/*'), not a partial match`,
 		"oci/*/*":               `invalid pattern "oci/*/*": wildcard '*' must be the entire last path segment (e.g. 'oci/*'), not a partial match`,
 		"ocx/v1/verify":         `invalid pattern "ocx/v1/verify": unknown segment "ocx", valid options at this level are: crypto, kubernetes, net, oci`,
-		"oci/v99/verify":        `invalid pattern "oci/v99/verify": unknown segment "v99", valid options at this level are: v1, v2`,
+		"oci/v99/verify":        `invalid pattern "oci/v99/verify": unknown segment "v99", valid options at this level are: v1, v2, v3`,
 		"oci/v1/sign":           `invalid pattern "oci/v1/sign": unknown segment "sign", valid options at this level are: manifest_digest, oci_manifest, oci_manifest_config, verify`,
 		"oci/v1":                `invalid pattern "oci/v1": not a complete capability path; use "oci/v1/*" to allow all capabilities under it`,
 		"oci/v1/verify/*":       `invalid pattern "oci/v1/verify/*": unknown segment "*", valid options at this level are: `,

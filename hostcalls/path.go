@@ -18,6 +18,7 @@ const (
 	OCIManifestConfig                  Path = "oci/v1/oci_manifest_config"
 	OCIVerifyV1                        Path = "oci/v1/verify"
 	OCIVerifyV2                        Path = "oci/v2/verify"
+	OCIVerifyV3                        Path = "oci/v3/verify"
 )
 
 // Known lists every capability that can be granted, sorted.
@@ -26,7 +27,7 @@ func Known() []Path {
 		CryptoIsCertificateTrusted,
 		KubernetesCanI, KubernetesGetResource, KubernetesListResourcesAll, KubernetesListResourcesByNamespace,
 		NetLookupHost,
-		OCIManifestDigest, OCIManifest, OCIManifestConfig, OCIVerifyV1, OCIVerifyV2,
+		OCIManifestDigest, OCIManifest, OCIManifestConfig, OCIVerifyV1, OCIVerifyV2, OCIVerifyV3,
 	}
 }
 

@@ -19,8 +19,8 @@ type Question struct {
 // Fields are the fields of a Question or of a part of one.
 type Fields []Field
 
-// Field is one of them. Its value is a bool, int64, string, *string, []string, Set, Bytes, map[string]string, Fields or []Fields; a
-// nil pointer, slice or map is written as null, and null equals a field that is not there.
+// Field is one of them. Its value is a bool, int64, string, *string, []string, Set, Bytes, []Bytes, map[string]string, Fields or
+// []Fields; a nil pointer, slice or map is written as null, and null equals a field that is not there.
 type Field struct {
 	Name  string
 	Value any
@@ -66,11 +66,9 @@ func toNode(value any) *yaml.Node {
 	case Set:
 		return sequence(canonical(value), textNode)
 	case Bytes:
-		node := sequence(value, func(b byte) *yaml.Node {
-			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(int(b))}
-		})
-		node.Style = yaml.FlowStyle
-		return node
+		return bytesNode(value)
+	case []Bytes:
+		return sequence(value, bytesNode)
 	case map[string]string:
 		fields := Fields{}
 		for _, key := range slices.Sorted(maps.Keys(value)) {
@@ -87,6 +85,14 @@ func toNode(value any) *yaml.Node {
 		return node
 	}
 	panic(fmt.Sprintf("a field of a host call has type %T", value)) // a capability of ours is wrong
+}
+
+func bytesNode(data Bytes) *yaml.Node {
+	node := sequence(data, func(b byte) *yaml.Node {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(int(b))}
+	})
+	node.Style = yaml.FlowStyle
+	return node
 }
 
 func textNode(text string) *yaml.Node {
@@ -113,6 +119,8 @@ func isNone(value any) bool {
 	case Set:
 		return value == nil
 	case Bytes:
+		return value == nil
+	case []Bytes:
 		return value == nil
 	case map[string]string:
 		return value == nil

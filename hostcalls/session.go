@@ -46,6 +46,7 @@ func variants() map[string]string {
 		"SigstoreKeylessPrefixVerify":                           "image keyless_prefix",
 		"SigstoreGithubActionsVerify":                           "image owner",
 		"SigstoreCertificateVerify":                             "image certificate require_rekor_bundle",
+		"OciVerifyV3":                                           "image demands",
 		"DNSLookupHost":                                         "host",
 		"KubernetesListResourceNamespace":                       "api_version kind namespace",
 		"KubernetesListResourceAll":                             "api_version kind",

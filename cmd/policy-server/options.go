@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"policy-server/cmd/internal/logs"
+	"policy-server/hostcalls/oci"
 	"policy-server/runtime"
 )
 
@@ -39,6 +40,7 @@ type options struct {
 	sandbox          runtime.Mode
 	memoryLimit      int64
 	codeFolder       string
+	imageCache       oci.CacheConfig
 }
 
 // option is one setting: a flag, the environment variable behind it, and how its text is understood.
@@ -109,6 +111,23 @@ func table() []option {
 			set: func(o *options, text string) (err error) { o.memoryLimit, err = parseBytes(text); return err }},
 		{flag: "compile-cache-dir", env: "KUBEWARDEN_COMPILE_CACHE_DIR", placeholder: "DIR", help: "where compiled modules are kept from one start to the next (default: compiled, in the download directory)",
 			set: func(o *options, text string) error { o.codeFolder = text; return nil }},
+		{flag: "image-verification-cache-ttl", env: "KUBEWARDEN_IMAGE_VERIFICATION_CACHE_TTL", fallback: "300", placeholder: "SECONDS", help: "how long an image that was verified for a policy counts as verified, by digest and constraints; 0: not at all",
+			set: func(o *options, text string) (err error) {
+				o.imageCache.Lifetime, err = parseLifetime(text)
+				return err
+			}},
+		{flag: "image-verification-cache-refused-ttl", env: "KUBEWARDEN_IMAGE_VERIFICATION_CACHE_REFUSED_TTL", fallback: "0", placeholder: "SECONDS", help: "how long an image whose signatures do not suffice is refused without looking again; 0: not at all",
+			set: func(o *options, text string) (err error) {
+				o.imageCache.RefusedLifetime, err = parseLifetime(text)
+				return err
+			}},
+		{flag: "image-verification-cache-tag-ttl", env: "KUBEWARDEN_IMAGE_VERIFICATION_CACHE_TAG_TTL", fallback: "60", placeholder: "SECONDS", help: "how long an image's tag is taken to mean the digest it had; 0: it is asked for each time",
+			set: func(o *options, text string) (err error) {
+				o.imageCache.DigestLifetime, err = parseLifetime(text)
+				return err
+			}},
+		{flag: "image-verification-cache-size", env: "KUBEWARDEN_IMAGE_VERIFICATION_CACHE_SIZE", fallback: "67108864", placeholder: "BYTES", help: "how much memory verified images may take, and as much again refused ones",
+			set: func(o *options, text string) (err error) { o.imageCache.Bytes, err = parseBytes(text); return err }},
 	}
 }
 
@@ -173,6 +192,17 @@ func parseSeconds(text string) (time.Duration, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 0 {
 		return 0, errors.New("not a number of seconds; legal: 1 or more, or --disable-timeout-protection")
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+// maxLifetime is beyond what anybody would want to wait for a withdrawn signature to count no longer.
+const maxLifetime = 24 * time.Hour
+
+func parseLifetime(text string) (time.Duration, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || time.Duration(n)*time.Second > maxLifetime {
+		return 0, fmt.Errorf("not a number of seconds; legal: 0 to %d", int(maxLifetime.Seconds()))
 	}
 	return time.Duration(n) * time.Second, nil
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"policy-server/cmd/internal/logs"
+	"policy-server/hostcalls/oci"
 )
 
 // call runs the program with args and returns its exit code and outputs.
@@ -46,6 +47,8 @@ func TestUsageErrors(t *testing.T) {
 		"no workers":          {[]string{"--workers", "0"}, "error: invalid value '0' for '--workers <N>': not a number of evaluations; legal: 1 to 65536"},
 		"workers are words":   {[]string{"--workers", "many"}, "error: invalid value 'many' for '--workers <N>'"},
 		"no memory":           {[]string{"--memory-limit", "1"}, "error: invalid value '1' for '--memory-limit <BYTES>': not a number of bytes; legal: 65536 to 4294967296"},
+		"cache of years":      {[]string{"--image-verification-cache-ttl", "90000"}, "error: invalid value '90000' for '--image-verification-cache-ttl <SECONDS>': not a number of seconds; legal: 0 to 86400"},
+		"cache for ever":      {[]string{"--image-verification-cache-tag-ttl", "-1"}, "error: invalid value '-1' for '--image-verification-cache-tag-ttl <SECONDS>': not a number of seconds"},
 		"unknown sandbox":     {[]string{"--sandbox-mode", "dirty"}, "error: invalid value 'dirty' for '--sandbox-mode <MODE>'\n  [possible values: reset, fresh]"},
 		"no time":             {[]string{"--policy-timeout", "0"}, "error: invalid value '0' for '--policy-timeout <SECONDS>': not a number of seconds; legal: 1 or more, or --disable-timeout-protection"},
 		"unknown log format":  {[]string{"--log-fmt", "xml"}, "error: invalid value 'xml' for '--log-fmt <LOG_FMT>'\n  [possible values: text, json, otlp]"},
@@ -153,6 +156,9 @@ func TestResolve(t *testing.T) {
 	if o.port != 8443 || o.readinessPort != 8081 || o.logLevel != zapcore.WarnLevel || o.workers != 3 || !o.continueOnErrors || !o.noTimeout ||
 		o.policyTimeout != 7*time.Second || o.logFormat != logs.Text || o.policies != "policies.yml" || o.downloadDir != "." {
 		t.Errorf("got %+v", o)
+	}
+	if want := (oci.CacheConfig{Lifetime: 5 * time.Minute, DigestLifetime: time.Minute, Bytes: 64 << 20}); o.imageCache != want {
+		t.Errorf("images are remembered as %+v, want %+v", o.imageCache, want)
 	}
 	if address := join(o.address, o.port); address != "[::]:8443" {
 		t.Errorf("address %s", address)

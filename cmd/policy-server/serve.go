@@ -15,7 +15,7 @@ import (
 	"policy-server/cmd/internal/capabilities"
 	"policy-server/cmd/internal/logs"
 	"policy-server/cmd/internal/trust"
-	"policy-server/hostcalls/kubernetes"
+	"policy-server/hostcalls/oci"
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/registry/verify"
@@ -65,10 +65,17 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		return err
 	}
 	defer cluster.Close()
-	loader, err := newLoader(ctx, o, f, engine, cluster, log)
+	client, err := openRegistries(o, f)
 	if err != nil {
 		return err
 	}
+	images := oci.NewImageVerifier(client, f.trust, o.imageCache, log)
+	defer images.Close()
+	loader, err := newLoader(ctx, o, f, client, log)
+	if err != nil {
+		return err
+	}
+	loader.Engine, loader.Calls = engine, capabilities.New(client, images, cluster, log)
 	set := loader.Load(ctx, f.definitions)
 	if err := set.Err(); err != nil && !o.continueOnErrors {
 		return errors.Join(err, set.Close(context.WithoutCancel(ctx)))
@@ -121,10 +128,8 @@ func readFiles(o options) (files, error) {
 	return f, err
 }
 
-// newLoader wires registry, verifier, engine and host capabilities.
-func newLoader(
-	ctx context.Context, o options, f files, engine *runtime.Engine, cluster *kubernetes.Cluster, log *zap.Logger,
-) (*policy.Loader, error) {
+// openRegistries returns the client through which modules, signatures and whatever policies ask about are reached.
+func openRegistries(o options, f files) (*registry.Client, error) {
 	client, err := registry.Open(registry.Config{
 		Sources:     f.sources,
 		StoreDir:    o.downloadDir,
@@ -133,11 +138,16 @@ func newLoader(
 	if err != nil {
 		return nil, fmt.Errorf("error while loading sources from %s: %w", o.sources, err)
 	}
+	return client, nil
+}
+
+// newLoader wires registry and verifier.
+func newLoader(
+	ctx context.Context, o options, f files, client *registry.Client, log *zap.Logger,
+) (_ *policy.Loader, err error) {
 	loader := &policy.Loader{
 		Registry: client,
 		Verifier: policy.AllowUnsignedUnsafe{},
-		Engine:   engine,
-		Calls:    capabilities.New(client, cluster, log),
 		Timeout:  o.policyTimeout,
 		Sandbox:  o.sandbox,
 		Log:      log,

@@ -10,16 +10,16 @@ import (
 
 	"policy-server/admission"
 	"policy-server/cmd/internal/capabilities"
+	"policy-server/hostcalls/oci"
 	"policy-server/policy"
-	"policy-server/registry"
 	"policy-server/runtime"
 )
 
 // evaluate puts request to module under definition through the server's own loader and evaluator, so that the two
-// programs cannot answer differently. There is no time limit. Host calls go through session, and reach registries through
-// client. Compiled code is kept in codeFolder, unless that is "".
+// programs cannot answer differently. There is no time limit. Host calls go through session, and reach registries as modules
+// does. Compiled code is kept in codeFolder, unless that is "".
 func (p *program) evaluate(
-	ctx context.Context, client *registry.Client, session session, codeFolder string, module preparedModule, definition policy.Definition, request *admission.Request,
+	ctx context.Context, modules *modules, session session, codeFolder string, module preparedModule, definition policy.Definition, request *admission.Request,
 ) (response admission.Response, err error) {
 	log := p.log()
 	cluster, err := session.connect(definition, log)
@@ -32,10 +32,12 @@ func (p *program) evaluate(
 		return admission.Response{}, fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
 	}
 	defer func() { err = errors.Join(err, engine.Close(context.WithoutCancel(ctx))) }()
+	images := oci.NewImageVerifier(modules.client, modules.trust, oci.CacheConfig{}, log)
+	defer images.Close()
 	loader := &policy.Loader{
 		Engine:  engine,
 		Sandbox: runtime.ModeFresh, // an image pays for itself only when there are more requests
-		Calls:   session.proxy(capabilities.New(client, cluster, log)),
+		Calls:   session.proxy(capabilities.New(modules.client, images, cluster, log)),
 		Log:     p.loaderLog(log),
 	}
 	set := loader.LoadUnverifiedUnsafe(ctx, []policy.Definition{definition}, map[string][]byte{definition.Module: module.code})

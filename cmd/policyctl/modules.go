@@ -15,6 +15,7 @@ import (
 // modules gets modules from where they are, and their signatures verified when somebody asked for it.
 type modules struct {
 	client      *registry.Client
+	trust       verify.TrustSource
 	verifier    *verify.Verifier // nil: nothing is verified
 	defaultFile string           // the verification config, when nobody named it
 	log         *zap.Logger
@@ -42,13 +43,13 @@ func (f *moduleFlags) open(p places, storeDir string, log *zap.Logger) (*modules
 	if err != nil {
 		return nil, err
 	}
-	m := &modules{client: client, log: log}
+	source, err := f.verification.trust(p)
+	if err != nil {
+		return nil, err
+	}
+	m := &modules{client: client, trust: source, log: log}
 	if asked != nil {
 		m.defaultFile = asked.defaultFile
-		source, err := f.verification.trust(p)
-		if err != nil {
-			return nil, err
-		}
 		m.verifier, err = verify.New(asked.config, verify.Options{Remote: client.RemoteOptions, Trust: source})
 		if err != nil {
 			return nil, fmt.Errorf("verification of policies: %w", err)

@@ -107,7 +107,7 @@ func (t *trial) run(ctx context.Context, p *program, name string) error {
 	if t.noCache.on() {
 		codeFolder = ""
 	}
-	response, err := p.evaluate(ctx, modules.client, session, codeFolder, module, definition, request)
+	response, err := p.evaluate(ctx, modules, session, codeFolder, module, definition, request)
 	if err != nil {
 		return err
 	}

@@ -268,7 +268,7 @@ func TestRun_capabilities(t *testing.T) {
 	for name, c := range map[string]struct{ pattern, want string }{
 		"empty":        {"", "invalid pattern: pattern must not be empty"},
 		"partial":      {"oci*", `invalid pattern "oci*": wildcard '*' must be the entire last path segment (e.g. 'oci/*'), not a partial match`},
-		"unknown":      {"oci/v9/verify", `invalid pattern "oci/v9/verify": unknown segment "v9", valid options at this level are: v1, v2`},
+		"unknown":      {"oci/v9/verify", `invalid pattern "oci/v9/verify": unknown segment "v9", valid options at this level are: v1, v2, v3`},
 		"not complete": {"oci", `invalid pattern "oci": not a complete capability path; use "oci/*" to allow all capabilities under it`},
 	} {
 		t.Run(name, func(t *testing.T) {

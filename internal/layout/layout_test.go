@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"hostcalls/crypto":        {"hostcalls"},
 	"hostcalls/kubernetes":    {"hostcalls"},
 	"hostcalls/net":           {"hostcalls"},
-	"hostcalls/oci":           {"hostcalls", "registry"},
+	"hostcalls/oci":           {"hostcalls", "registry", "registry/verify"},
 	"registry":                {"registry/internal/proof"},
 	"registry/internal/proof": {},
 	"registry/sign":           {},

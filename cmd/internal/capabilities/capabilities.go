@@ -15,14 +15,15 @@ import (
 	"policy-server/registry"
 )
 
-// New returns the dispatcher of all capabilities. Those about images reach registries through client, those about the
-// cluster fail when that is nil.
-func New(client *registry.Client, cluster *kubernetes.Cluster, log *zap.Logger) *hostcalls.Dispatcher {
+// New returns the dispatcher of all capabilities. Those about images reach registries through client, and verify signatures
+// with images; those about the cluster fail when that is nil.
+func New(client *registry.Client, images *oci.ImageVerifier, cluster *kubernetes.Cluster, log *zap.Logger) *hostcalls.Dispatcher {
 	all := map[hostcalls.Path]hostcalls.Capability{
 		hostcalls.CryptoIsCertificateTrusted: crypto.IsCertificateTrusted(),
 		hostcalls.NetLookupHost:              net.LookupHost,
 	}
 	maps.Copy(all, kubernetes.Capabilities(cluster))
 	maps.Copy(all, oci.Capabilities(client))
+	maps.Copy(all, images.Capabilities())
 	return hostcalls.NewDispatcher(all, log)
 }

@@ -8,7 +8,9 @@ import (
 
 	"policy-server/cmd/internal/capabilities"
 	"policy-server/hostcalls"
+	"policy-server/hostcalls/oci"
 	"policy-server/registry"
+	"policy-server/registry/verify"
 )
 
 // minimal is the least that each capability understands. Where it reaches out, nobody is there.
@@ -22,14 +24,19 @@ var minimal = map[hostcalls.Path]string{
 	hostcalls.OCIManifest:                        `"127.0.0.1:1/none"`,
 	hostcalls.OCIManifestConfig:                  `"127.0.0.1:1/none"`,
 	hostcalls.OCIManifestDigest:                  `"127.0.0.1:1/none"`,
+	hostcalls.OCIVerifyV1:                        `{"SigstoreKeylessVerify":{"image":"127.0.0.1:1/none","keyless":[{"issuer":"i","subject":"s"}]}}`,
+	hostcalls.OCIVerifyV2:                        `{"type":"SigstoreGithubActionsVerify","image":"127.0.0.1:1/none","owner":"o"}`,
+	hostcalls.OCIVerifyV3:                        `{"image":"127.0.0.1:1/none","signatures":{"anyOf":[{"kind":"githubAction","owner":"o"}]}}`,
 }
 
 func TestNew(t *testing.T) {
-	client, err := registry.Open(registry.Config{})
+	client, err := registry.Open(registry.Config{Retries: registry.Retries{Attempts: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dispatcher := capabilities.New(client, nil, zap.NewNop())
+	images := oci.NewImageVerifier(client, verify.TrustSource{}, oci.CacheConfig{}, zap.NewNop())
+	t.Cleanup(images.Close)
+	dispatcher := capabilities.New(client, images, nil, zap.NewNop())
 	everything, err := hostcalls.ParseGrants([]string{"*"})
 	if err != nil {
 		t.Fatal(err)
