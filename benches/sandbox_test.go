@@ -251,7 +251,7 @@ func burst(b *testing.B, program *sandbox.Program, payload []byte) func(n int, d
 // one instance each, and once the instances were given up.
 func BenchmarkIdlePolicies(b *testing.B) {
 	modules := [][]byte{guests.Bare(b, "accepts")}
-	for _, name := range examples.Names() {
+	for _, name := range measured() {
 		modules = append(modules, examples.Build(b, name))
 	}
 	for b.Loop() {
