@@ -39,18 +39,7 @@ func TestCluster(t *testing.T) {
 	c := new(cluster)
 	api := httptest.NewTLSServer(c)
 	defer api.Close()
-	folder := t.TempDir()
-	authority, config := filepath.Join(folder, "ca.crt"), filepath.Join(folder, "kubeconfig")
-	for file, content := range map[string]string{
-		authority: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw})),
-		config: fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: %q, certificate-authority: %q}}],
-  users: [{name: c, user: {token: of-the-server}}], contexts: [{name: c, context: {cluster: c, user: c}}]}`, api.URL, authority),
-	} {
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("KUBECONFIG", config)
+	t.Setenv("KUBECONFIG", kubeconfig(t, api))
 	module := guests.File(t, guests.Module(t, "reads_namespace"))
 	s := started(t, launch(t, map[string]string{"policies": fmt.Sprintf(`
 granted: {module: %[1]q, contextAwareResources: [{apiVersion: v1, kind: Namespace}], hostCapabilities: ["kubernetes/get_resource"]}
@@ -82,6 +71,23 @@ without-capability: {module: %[1]q, contextAwareResources: [{apiVersion: v1, kin
 			t.Errorf("the log lacks %q:\n%s", line, log)
 		}
 	}
+}
+
+// kubeconfig writes a file that leads to api with the server's token, and returns its path.
+func kubeconfig(t *testing.T, api *httptest.Server) string {
+	t.Helper()
+	folder := t.TempDir()
+	authority, config := filepath.Join(folder, "ca.crt"), filepath.Join(folder, "kubeconfig")
+	for file, content := range map[string]string{
+		authority: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw})),
+		config: fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: %q, certificate-authority: %q}}],
+  users: [{name: c, user: {token: of-the-server}}], contexts: [{name: c, context: {cluster: c, user: c}}]}`, api.URL, authority),
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return config
 }
 
 // TestWithoutCluster holds that having none costs the policy that asks, and only when it asks.

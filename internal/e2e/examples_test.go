@@ -116,6 +116,56 @@ func compact(t *testing.T, document []byte) string {
 	return b.String()
 }
 
+// TestSessions runs every recorded case of the examples that ask their host something, through the CLI: no cluster and no
+// registry is there, and what the session says must be asked, all of it and in its order.
+func TestSessions(t *testing.T) {
+	for _, name := range examples.Names() {
+		cases := examples.Sessions(t, name)
+		if len(cases) == 0 {
+			continue
+		}
+		module := guests.File(t, examples.Build(t, name))
+		for _, c := range cases {
+			t.Run(name+"/"+c.Name, func(t *testing.T) {
+				t.Parallel()
+				replay(t, strings.TrimPrefix(module, "file://"), c)
+			})
+		}
+	}
+}
+
+func replay(t *testing.T, module string, c examples.Case) {
+	t.Helper()
+	request := filepath.Join(c.Path, "request.json")
+	if c.Error != "" { // there is nothing to ask: its settings are refused
+		request = filepath.Join(t.TempDir(), "request.json")
+		if err := os.WriteFile(request, []byte(pod), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stdout, stderr, code := policyctl(t, "run", "-r", request, "-s", filepath.Join(c.Path, "settings.json"),
+		"--allow-context-aware", "--replay-host-capabilities-interactions", c.Session, module)
+	if strings.Contains(stderr, "have not been replayed") {
+		t.Errorf("not all of the session was asked for:\n%s", stderr)
+	}
+	if c.Error != "" {
+		if want := "Provided settings are not valid: " + c.Error; code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("exit %d, stderr\n%s\nwant %s", code, stderr, want)
+		}
+		return
+	}
+	readable, err := examples.Readable([]byte(stdout))
+	if code != 0 || err != nil {
+		t.Fatalf("exit %d, %v\n%s", code, err, stderr)
+	}
+	if *update {
+		c.Rewrite(t, readable)
+	}
+	if want := c.Expected(t); readable != want {
+		t.Errorf("got\n%s\nwant\n%s", readable, want)
+	}
+}
+
 // TestMutationApplies holds that the patch, applied as the API server applies it, gives the mutated object, and none
 // when there is nothing to do.
 func TestMutationApplies(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 // Names lists the example policies.
 func Names() []string {
-	return []string{"default-seccomp", "pod-privileged", "raw-quota", "safe-labels", "trusted-repos"}
+	return []string{"default-seccomp", "pod-privileged", "raw-quota", "safe-labels", "trusted-repos", "unique-ingress-host"}
 }
 
 // Folder returns the path of policies-examples.
@@ -78,14 +78,34 @@ type Case struct {
 	Settings []byte // JSON
 	Request  []byte // an AdmissionReview, or a raw request; nil for a case of refused settings
 	Error    string // what the policy says about its settings; "" when they are good
+	Session  string // path of the file with what the policy asks its host and the answers; "" when it asks nothing
 }
 
-// Cases returns the cases of example name, in the order of their names.
+// Cases returns the cases of example name in which it asks its host nothing, in the order of their names.
 func Cases(t testing.TB, name string) []Case {
 	t.Helper()
-	folders, err := filepath.Glob(filepath.Join(Folder(t), name, "cases", "*"))
-	if err != nil || len(folders) == 0 {
-		t.Fatalf("no cases of %s: %v", name, err)
+	cases := casesIn(t, filepath.Join(Folder(t), name, "cases"))
+	if len(cases) == 0 {
+		t.Fatalf("no cases of %s", name)
+	}
+	return cases
+}
+
+// Sessions returns the cases of example name in which it asks its host something, in the order of their names.
+func Sessions(t testing.TB, name string) []Case {
+	t.Helper()
+	cases := casesIn(t, filepath.Join(Folder(t), name, "sessions"))
+	for i := range cases {
+		cases[i].Session = filepath.Join(cases[i].Path, "session.yml")
+	}
+	return cases
+}
+
+func casesIn(t testing.TB, folder string) []Case {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	var cases []Case
 	for _, folder := range folders {
