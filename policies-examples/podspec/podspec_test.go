@@ -57,3 +57,14 @@ func TestContainers(t *testing.T) {
 		})
 	}
 }
+
+func TestPlaced(t *testing.T) {
+	spec := sdk.JSON(`{"initContainers":[{"name":"a"}],"containers":[{"name":"b"},{"name":"c"}]}`)
+	var got []string
+	for place := range podspec.Placed(spec) {
+		got = append(got, strings.Join(place.Path([]string{"spec"}, "image"), "."))
+	}
+	if want := []string{"spec.initContainers.0.image", "spec.containers.0.image", "spec.containers.1.image"}; !slices.Equal(got, want) {
+		t.Errorf("paths are %q, expected %q", got, want)
+	}
+}
