@@ -5,6 +5,8 @@ package imageref
 import (
 	"errors"
 	"strings"
+
+	"policy-server/policies-examples/glob"
 )
 
 // A Ref is a reference to an image, in parts. Two references to the same thing are equal.
@@ -62,6 +64,16 @@ func Split(text string) (Ref, error) {
 		return Ref{}, errors.New("malformed repository")
 	}
 	return ref, nil
+}
+
+// Match reports whether a pattern, see glob.Match, means an image: as it is written or with nothing left out. What an
+// operator wrote for docker.io cannot be passed by with a shorter or an odder spelling.
+func Match(pattern, image string) bool {
+	if glob.Match(pattern, image) {
+		return true
+	}
+	ref, err := Parse(image)
+	return err == nil && glob.Match(pattern, ref.String())
 }
 
 // docker is the registry of images that name none.

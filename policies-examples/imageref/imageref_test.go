@@ -87,6 +87,27 @@ func TestSplitLeavesTheTagOut(t *testing.T) {
 	}
 }
 
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, image string
+		want           bool
+	}{
+		{"ghcr.io/acme/*", "ghcr.io/acme/app:1", true},
+		{"ghcr.io/acme/*", "GHCR.io:443/acme/app", true},
+		{"docker.io/library/*", "nginx", true},
+		{"nginx", "nginx", true},
+		{"nginx", "docker.io/library/nginx", false},
+		{"*:latest", "nginx", true},
+		{"ghcr.io/acme/*", "quay.io/acme/app", false},
+		{"*", "no image at all", true},
+		{"ghcr.io/*", "GHCR.io/No Image", false},
+	} {
+		if got := imageref.Match(c.pattern, c.image); got != c.want {
+			t.Errorf("%q means %q: %t", c.pattern, c.image, got)
+		}
+	}
+}
+
 // FuzzParse holds that what is read can be written, and read as the same again.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"nginx", "r.io:5000/a/b__c:v1@" + digest, "[::1]:443/p", "Docker.IO:443/x", "a/b:c/d", "@", ":", "/"} {

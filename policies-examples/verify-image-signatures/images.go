@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"strings"
 
-	"policy-server/policies-examples/glob"
 	"policy-server/policies-examples/imageref"
 	"policy-server/sdk"
 )
@@ -29,7 +27,7 @@ func (i *images) verify(image string) {
 	}
 	i.digests[image] = ""
 	for _, s := range i.signatures {
-		if !matches(s.image, image) {
+		if !imageref.Match(s.image, image) {
 			continue
 		}
 		digest, err := s.by.verify(image, s.annotations)
@@ -42,25 +40,6 @@ func (i *images) verify(image string) {
 		}
 		i.digests[image] = digest
 	}
-}
-
-// pinned returns image with the digest that was verified, unless it has one.
-func (i *images) pinned(image string) string {
-	digest := i.digests[image]
-	if digest == "" || strings.Contains(image, "@") {
-		return image
-	}
-	return image + "@" + digest
-}
-
-// matches reports whether a pattern means an image, as it is written or with nothing left out: what the operator wrote
-// for docker.io must not be passed by with a shorter or an odder spelling.
-func matches(pattern, image string) bool {
-	if glob.Match(pattern, image) {
-		return true
-	}
-	ref, err := imageref.Parse(image)
-	return err == nil && glob.Match(pattern, ref.String())
 }
 
 // reason is an error of a host call in the host's words alone.

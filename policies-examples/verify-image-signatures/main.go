@@ -5,6 +5,7 @@ package main
 import (
 	"strings"
 
+	"policy-server/policies-examples/pin"
 	"policy-server/policies-examples/podspec"
 	"policy-server/sdk"
 )
@@ -47,32 +48,5 @@ func validate(r sdk.Request) sdk.Response {
 	if !w.pin {
 		return sdk.Accept()
 	}
-	return pin(r, path, images)
-}
-
-// pin writes into the object, whose pod specification is at path, what was verified.
-func pin(r sdk.Request, path []string, images *images) sdk.Response {
-	object, changed := r.Object(), false
-	for place, container := range podspec.Placed(r.Object().Get(path...)) {
-		image, _ := container.Get("image").Text()
-		pinned := images.pinned(image)
-		if at := place.Path(path, "image"); pinned != image && mayChange(r, at, image) {
-			var err error
-			if object, err = sdk.Set(object, sdk.Quote(pinned), at...); err != nil {
-				return sdk.Fail(err)
-			}
-			changed = true
-		}
-	}
-	if !changed {
-		return sdk.Accept()
-	}
-	return sdk.Mutate(object)
-}
-
-// mayChange reports whether an image may be written anew. One that a Pod or a Job has had before may not: the Pod's
-// container would be restarted for it, and the API server would refuse every update of the Job.
-func mayChange(r sdk.Request, at []string, image string) bool {
-	kind := r.Kind().Kind
-	return r.Operation() != sdk.OperationUpdate || kind != "Pod" && kind != "Job" || !r.OldObject().Get(at...).Is(image)
+	return pin.Images(r, func(image string) string { return images.digests[image] })
 }
