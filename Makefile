@@ -3,7 +3,7 @@
 PORT           ?= 3000
 READINESS_PORT ?= 8081
 MODULES        := ./... ./sdk/... ./policies-examples/...
-EXAMPLES       := pod-privileged safe-labels default-seccomp raw-quota trusted-repos unique-ingress-host verify-image-signatures
+EXAMPLES       := pod-privileged safe-labels default-seccomp raw-quota trusted-repos unique-ingress-host verify-image-signatures require-attestations
 GUEST_ENV      := GOOS=wasip1 GOARCH=wasm
 FUZZTIME       ?= 30s
 

@@ -17,7 +17,7 @@ import (
 
 // Names lists the example policies.
 func Names() []string {
-	return []string{"default-seccomp", "pod-privileged", "raw-quota", "safe-labels", "trusted-repos", "unique-ingress-host", "verify-image-signatures"}
+	return []string{"default-seccomp", "pod-privileged", "raw-quota", "require-attestations", "safe-labels", "trusted-repos", "unique-ingress-host", "verify-image-signatures"}
 }
 
 // Folder returns the path of policies-examples.
