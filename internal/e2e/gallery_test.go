@@ -108,6 +108,24 @@ func (g *gallery) sign(d name.Digest, where layout, by sigstoretest.Credential) 
 	g.must(signer.Attach(g.t.Context(), d, layer))
 }
 
+// attest has by state a predicate, JSON, about d.
+func (g *gallery) attest(d name.Digest, where layout, by sigstoretest.Credential, predicateType string, predicate []byte) {
+	g.t.Helper()
+	statement, err := sigstoretest.Attested(d, predicateType, predicate)
+	g.must(err)
+	signature, err := g.authority.SignStatement(by, statement, sigstoretest.How{})
+	g.must(err)
+	if where == inBundles {
+		bundle, err := signature.Bundle()
+		g.must(err)
+		g.must(sigstoretest.AttachReferrer(g.t.Context(), d, bundle, map[string]string{"dev.sigstore.bundle.predicateType": predicateType}))
+		return
+	}
+	layer, err := signature.EnvelopeLayer(predicateType)
+	g.must(err)
+	g.must(sigstoretest.AttachAttestation(g.t.Context(), d, layer))
+}
+
 // serves starts the server with an example, under its name, that may ask for capabilities.
 func (g *gallery) serves(example string, settings any, capabilities ...string) *server {
 	g.t.Helper()
