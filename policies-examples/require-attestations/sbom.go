@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"iter"
 	"strings"
 
@@ -49,8 +50,9 @@ func parseSBOM(found *faults.List, path string, value sdk.Value) claim {
 			of = f
 		}
 	}
+	given := found.Optional(faults.Member(path, "predicateType"), value.Get("predicateType"))
 	return claim{
-		predicateType: orElse(found.Optional(faults.Member(path, "predicateType"), value.Get("predicateType")), of.predicateType),
+		predicateType: cmp.Or(given, of.predicateType),
 		judge:         func(documents []sdk.Value) []string { return judgePackages(of, bans, documents) },
 	}
 }
@@ -110,16 +112,16 @@ func (b ban) means(p pkg) bool {
 //
 //	{"spdxVersion": "SPDX-2.3", "packages": [{"name", "versionInfo"}, …]}
 func spdxPackages(document sdk.Value) (iter.Seq[pkg], bool) {
-	version, _ := document.Get("spdxVersion").Text()
+	of := members(document, "spdxVersion", "packages")
+	version, _ := of[0].Text()
 	return func(yield func(pkg) bool) {
-		for p := range document.Get("packages").Each() {
-			name, _ := p.Get("name").Text()
-			version, _ := p.Get("versionInfo").Text()
-			if !yield(pkg{name: name, version: version}) {
+		for p := range of[1].Each() {
+			found := members(p, "name", "versionInfo")
+			if !yield(pkg{name: text(found[0]), version: text(found[1])}) {
 				return
 			}
 		}
-	}, strings.HasPrefix(version, "SPDX-2.") && isList(document.Get("packages"))
+	}, strings.HasPrefix(version, "SPDX-2.") && isList(of[1])
 }
 
 // cycloneDXPackages reads a CycloneDX document (https://cyclonedx.org/docs/1.6/json/), components inside of components
@@ -127,18 +129,15 @@ func spdxPackages(document sdk.Value) (iter.Seq[pkg], bool) {
 //
 //	{"bomFormat": "CycloneDX", "components": [{"group", "name", "version", "components": […]}, …]}
 func cycloneDXPackages(document sdk.Value) (iter.Seq[pkg], bool) {
-	return func(yield func(pkg) bool) {
-		components(document, yield)
-	}, document.Get("bomFormat").Is("CycloneDX") && isList(document.Get("components"))
+	of := members(document, "bomFormat", "components")
+	return func(yield func(pkg) bool) { components(of[1], yield) }, of[0].Is("CycloneDX") && isList(of[1])
 }
 
-// components yields what is inside of owner, as deep as it goes, and reports whether more is wanted.
-func components(owner sdk.Value, yield func(pkg) bool) bool {
-	for c := range owner.Get("components").Each() {
-		group, _ := c.Get("group").Text()
-		name, _ := c.Get("name").Text()
-		version, _ := c.Get("version").Text()
-		if !yield(pkg{group, name, version}) || !components(c, yield) {
+// components yields those of a list and what is inside of them, as deep as it goes, and reports whether more is wanted.
+func components(list sdk.Value, yield func(pkg) bool) bool {
+	for c := range list.Each() {
+		found := members(c, "group", "name", "version", "components")
+		if !yield(pkg{text(found[0]), text(found[1]), text(found[2])}) || !components(found[3], yield) {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -32,7 +33,8 @@ func parseVulnerabilities(found *faults.List, path string, value sdk.Value) clai
 		severity: slices.Index(severities(), severity),
 		except:   found.Texts(faults.Member(path, "except"), value.Get("except")),
 	}
-	return claim{predicateType: orElse(found.Optional(faults.Member(path, "predicateType"), value.Get("predicateType")), vulnType), judge: l.judge}
+	given := found.Optional(faults.Member(path, "predicateType"), value.Get("predicateType"))
+	return claim{predicateType: cmp.Or(given, vulnType), judge: l.judge}
 }
 
 // judge holds every report against the limit: each is by a signer that counts, and one that found nothing does not undo
@@ -88,31 +90,27 @@ func vulnerabilities(report sdk.Value) (iter.Seq[vulnerability], bool) {
 	if matches := report.Get("matches"); matches.Kind() == sdk.Array {
 		return func(yield func(vulnerability) bool) {
 			for match := range matches.Each() {
-				found := match.Get("vulnerability")
-				if !yield(vulnerability{found.Get("id"), found.Get("severity"), match.Get("artifact", "name")}) {
+				of := members(match, "vulnerability", "artifact")
+				found := members(of[0], "id", "severity")
+				if !yield(vulnerability{found[0], found[1], of[1].Get("name")}) {
 					return
 				}
 			}
 		}, true
 	}
-	results := report.Get("Results")
-	if results.Kind() != sdk.Array && (results.Exists() || report.Get("SchemaVersion").Kind() != sdk.Number) {
+	of := members(report, "Results", "SchemaVersion")
+	results := of[0]
+	if results.Kind() != sdk.Array && (results.Exists() || of[1].Kind() != sdk.Number) {
 		return nil, false
 	}
 	return func(yield func(vulnerability) bool) {
 		for result := range results.Each() {
-			for found := range result.Get("Vulnerabilities").Each() {
-				if !yield(vulnerability{found.Get("VulnerabilityID"), found.Get("Severity"), found.Get("PkgName")}) {
+			for v := range result.Get("Vulnerabilities").Each() {
+				found := members(v, "VulnerabilityID", "Severity", "PkgName")
+				if !yield(vulnerability{found[0], found[1], found[2]}) {
 					return
 				}
 			}
 		}
 	}, true
-}
-
-func orElse(text, fallback string) string {
-	if text == "" {
-		return fallback
-	}
-	return text
 }

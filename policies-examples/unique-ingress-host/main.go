@@ -27,7 +27,7 @@ func validate(r sdk.Request) sdk.Response {
 	if err != nil {
 		return sdk.Fail(err)
 	}
-	owners := ownersOf(wanted, ingresses, name(r.Namespace(), r.Name()))
+	owners := ownersOf(wanted, ingresses, place(r.Namespace(), r.Name()))
 	var conflicts []string
 	for i, host := range wanted {
 		if owners[i] != "" {
@@ -70,11 +70,12 @@ func ownersOf(wanted []string, ingresses sdk.Value, self string) []string {
 // earlier returns what comes first of an owner and an Ingress, which does not count when it is self.
 func earlier(owner string, ingress sdk.Value, self string) string {
 	namespace, _ := ingress.Get("metadata", "namespace").Text()
-	called, _ := ingress.Get("metadata", "name").Text()
-	if other := name(namespace, called); other != self && (owner == "" || other < owner) {
+	name, _ := ingress.Get("metadata", "name").Text()
+	if other := place(namespace, name); other != self && (owner == "" || other < owner) {
 		return other
 	}
 	return owner
 }
 
-func name(namespace, name string) string { return namespace + "/" + name }
+// place names an Ingress in the cluster.
+func place(namespace, name string) string { return namespace + "/" + name }

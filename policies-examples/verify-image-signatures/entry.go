@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,17 +16,21 @@ type signature struct {
 	by          signer
 }
 
-// kinds are the members that say by whom, each with its reader.
-func kinds() []kind {
-	return []kind{
-		{"pubKeys", parsePubKeys}, {"keyless", parseKeyless}, {"githubActions", parseGithubActions},
-		{"keylessPrefix", parseKeylessPrefix}, {"certificates", parseCertificates},
-	}
+// A kind is one way to say by whom: the member that does, the members that belong to it, and its reader.
+type kind struct {
+	name    string
+	members []string
+	parse   func(e *entry, path string, value sdk.Value) signer
 }
 
-type kind struct {
-	name  string
-	parse func(e *entry, path string, value sdk.Value) signer
+func kinds() []kind {
+	return []kind{
+		{"pubKeys", nil, parsePubKeys},
+		{"keyless", nil, parseKeyless},
+		{"githubActions", nil, parseGithubActions},
+		{"keylessPrefix", nil, parseKeylessPrefix},
+		{"certificates", []string{"certificateChain", "requireRekorBundle"}, parseCertificates},
+	}
 }
 
 // entry is an entry of the settings while it is read.
@@ -37,32 +42,30 @@ type entry struct {
 
 // parse reads the entry. Two kinds in one are refused: whoever writes them thinks that both count.
 func (e *entry) parse() signature {
-	known, given := []string{"image", "annotations", "certificateChain", "requireRekorBundle"}, []kind(nil)
+	if e.value.Kind() != sdk.Object {
+		e.found.Object(e.path, e.value)
+		return signature{}
+	}
+	var names []string
+	var given []kind
 	for _, k := range kinds() {
-		known = append(known, k.name)
+		names = append(names, k.name)
 		if value := e.value.Get(k.name); value.Exists() && !value.IsNull() {
 			given = append(given, k)
 		}
 	}
-	if !e.found.Object(e.path, e.value, known...) {
-		return signature{}
-	}
 	if len(given) != 1 {
-		e.found.Add(e.path, "has ", strconv.Itoa(len(given)), " kinds of signature, must have one; known: ", strings.Join(known[4:], ", "))
+		e.found.Add(e.path, "has ", strconv.Itoa(len(given)), " kinds of signature, must have one; known: ", strings.Join(names, ", "))
 		return signature{}
 	}
-	if given[0].name != "certificates" {
-		for _, name := range known[2:4] {
-			if e.value.Get(name).Exists() {
-				e.found.Add(e.at(name), "allowed with certificates only")
-			}
-		}
+	e.found.Object(e.path, e.value, slices.Concat([]string{"image", "annotations"}, names, given[0].members)...)
+	s := signature{
+		annotations: e.found.TextMap(e.at("annotations"), e.value.Get("annotations")),
+		by:          given[0].parse(e, e.at(given[0].name), e.value.Get(given[0].name)),
 	}
-	s := signature{annotations: e.found.TextMap(e.at("annotations"), e.value.Get("annotations"))}
-	if image := e.value.Get("image"); !image.Is("") && image.Exists() { // without one, see fault
+	if image := e.value.Get("image"); image.Exists() && !image.Is("") { // without one, see fault
 		s.image = e.found.Text(e.at("image"), image)
 	}
-	s.by = given[0].parse(e, e.at(given[0].name), e.value.Get(given[0].name))
 	return s
 }
 
