@@ -178,6 +178,12 @@ func matches(value any, recorded *yaml.Node) bool {
 		}
 		return recorded != nil && recorded.Kind == yaml.SequenceNode && slices.EqualFunc(value, recorded.Content,
 			func(fields Fields, element *yaml.Node) bool { return matches(fields, dereference(element)) })
+	case []Bytes:
+		if value == nil {
+			return isNull(recorded)
+		}
+		return recorded != nil && recorded.Kind == yaml.SequenceNode && slices.EqualFunc(value, recorded.Content,
+			func(data Bytes, element *yaml.Node) bool { return matchesPlain(data, dereference(element)) })
 	}
 	return matchesPlain(value, recorded)
 }

@@ -41,6 +41,10 @@ func questions() map[string]struct {
 			{Name: "request", Value: hostcalls.Fields{{Name: "cert", Value: hostcalls.Fields{{Name: "encoding", Value: "Der"}, {Name: "data", Value: hostcalls.Bytes{0, 45, 255}}}},
 				{Name: "cert_chain", Value: []hostcalls.Fields{{{Name: "encoding", Value: "Pem"}, {Name: "data", Value: hostcalls.Bytes{}}}}}, {Name: "not_after", Value: (*string)(nil)}}},
 		}}, "!CryptoIsCertificateTrusted\nrequest:\n  cert:\n    encoding: Der\n    data: [0, 45, 255]\n  cert_chain:\n    - encoding: Pem\n      data: []\n  not_after: null\n"},
+		"lists of bytes": {hostcalls.Question{Variant: "SigstoreCertificateVerify", Fields: hostcalls.Fields{
+			{Name: "image", Value: "busybox"}, {Name: "certificate", Value: hostcalls.Bytes{45}}, {Name: "certificate_chain", Value: []hostcalls.Bytes{{45, 66}, {}}},
+			{Name: "require_rekor_bundle", Value: true},
+		}}, "!SigstoreCertificateVerify\nimage: busybox\ncertificate: [45]\ncertificate_chain:\n  - [45, 66]\n  - []\nrequire_rekor_bundle: true\n"},
 		"a map": {hostcalls.Question{Variant: "SigstorePubKeyVerify", Fields: hostcalls.Fields{
 			{Name: "image", Value: "busybox"}, {Name: "pub_keys", Value: []string{"-----BEGIN\nkey\n"}}, {Name: "annotations", Value: map[string]string{"env": "prod", "a": "1"}},
 		}}, "!SigstorePubKeyVerify\nimage: busybox\npub_keys:\n  - |\n    -----BEGIN\n    key\nannotations:\n  a: \"1\"\n  env: prod\n"},
@@ -48,8 +52,8 @@ func questions() map[string]struct {
 			{Name: "api_version", Value: "v1"}, {Name: "kind", Value: "Pod"}, {Name: "since", Value: hostcalls.Fields{{Name: "secs", Value: int64(7)}, {Name: "nanos", Value: int64(0)}}},
 		}}, "!HasKubernetesListResourceAllResultChangedSinceInstant\napi_version: v1\nkind: Pod\nsince:\n  secs: 7\n  nanos: 0\n"},
 		"nothing of each": {hostcalls.Question{Variant: "SigstorePubKeyVerify", Fields: hostcalls.Fields{
-			{Name: "image", Value: "busybox"}, {Name: "pub_keys", Value: []string{}}, {Name: "annotations", Value: map[string]string(nil)}, {Name: "a", Value: []hostcalls.Fields(nil)}, {Name: "b", Value: []string(nil)}, {Name: "c", Value: hostcalls.Bytes(nil)},
-		}}, "!SigstorePubKeyVerify\nimage: busybox\npub_keys: []\nannotations: null\na: null\nb: null\nc: null\n"},
+			{Name: "image", Value: "busybox"}, {Name: "pub_keys", Value: []string{}}, {Name: "annotations", Value: map[string]string(nil)}, {Name: "a", Value: []hostcalls.Fields(nil)}, {Name: "b", Value: []string(nil)}, {Name: "c", Value: hostcalls.Bytes(nil)}, {Name: "d", Value: []hostcalls.Bytes(nil)},
+		}}, "!SigstorePubKeyVerify\nimage: busybox\npub_keys: []\nannotations: null\na: null\nb: null\nc: null\nd: null\n"},
 	}
 }
 
