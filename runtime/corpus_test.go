@@ -80,6 +80,7 @@ var corpus = []struct {
 	{guest: "unknown_host_call", want: `call: unknown capability: no-such-capability/none printed ""`},
 	{guest: "reads_namespace", want: `call: unknown capability: kubernetes/get_resource printed ""`},
 	{guest: "unknown_binding", want: `call: unknown binding: elsewhere printed ""`},
+	{guest: "polls_too_much", want: `call: poll of 300000 subscriptions exceeds the limit of 1024 printed ""`},
 	{guest: "sends_too_much", want: `call: host call of 4194327 bytes exceeds the limit of 4194304 bytes printed ""`},
 
 	{guest: "exits_in_start", want: `start: Initialization failed: guest exited with code 1 printed ""`,
@@ -91,6 +92,10 @@ var corpus = []struct {
 	{guest: "recurses_as_tree", want: timedOut},
 	{guest: "recurses_and_loops", want: timedOut},
 	{guest: "fills_memory_forever", want: timedOut},
+	{guest: "draws_randomness_forever", want: timedOut},
+	{guest: "prints_nothing_forever", want: timedOut},
+	{guest: "reads_nothing_forever", want: timedOut},
+	{guest: "polls_forever", want: timedOut},
 	{guest: "sleeps", want: timedOut},
 	{guest: "loops_in_start", want: timedOutEarly, settings: timedOutEarly},
 
@@ -220,8 +225,8 @@ func limitOf(want string) time.Duration {
 
 // TestCorpusIsComplete fails when a guest lacks a case, its text or its binary.
 func TestCorpusIsComplete(t *testing.T) {
-	// The answers of these differ each time; see TestSurroundings and TestGuestMode.
-	known := []string{"looks_around", "random_answer", "wasi_random_answer"}
+	// What comes of these differs each time; see TestSurroundings, TestGuestMode and TestGuestStopsInTime.
+	known := []string{"looks_around", "random_answer", "wasi_random_answer", "logs_forever"}
 	for _, tc := range corpus {
 		known = append(known, tc.guest)
 	}

@@ -265,6 +265,7 @@ func TestGuestStopsInTime(t *testing.T) {
 	}
 	for _, guest := range []string{
 		"loops_forever", "recurses_as_tree", "recurses_and_loops", "fills_memory_forever", "sleeps", "echoes",
+		"draws_randomness_forever", "prints_nothing_forever", "reads_nothing_forever", "polls_forever", "logs_forever",
 		"wasi_loops_forever", "wasi_host_call",
 	} {
 		t.Run(guest, func(t *testing.T) {
@@ -276,8 +277,8 @@ func TestGuestStopsInTime(t *testing.T) {
 				got := describe(g.Call(ctx, runtime.Validate, []byte("{}"), stuck))
 				late := time.Since(began) - limit
 				cancel()
-				if got != timedOut {
-					t.Errorf("got %s, want %s", got, timedOut)
+				if want, _, _ := strings.Cut(timedOut, " printed"); !strings.HasPrefix(got, want) {
+					t.Errorf("got %s, want %s", got, want)
 				}
 				if late > 10*time.Second { // a few milliseconds on a machine with nothing else to do; see the benchmarks
 					t.Errorf("returned %s after its deadline", late)

@@ -50,13 +50,14 @@ type HostFunction struct {
 // startUp lists the functions that run before an image is taken, and never after.
 func (a ABI) startUp() []string { return slices.Concat(a.Init...) }
 
-// goFunction adapts f to wazero.
+// goFunction adapts f to wazero. What f costs may be the guest's to choose, so it is a place to end the guest at.
 func (a ABI) goFunction(f HostFunction) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		i := instanceOf(ctx)
 		if i.held != nil && !i.held.serving {
 			i.held.refuse("it calls its host" + beforeRead)
 		}
+		stopIfDone(i.surroundings.ctx)
 		f.Call(i.surroundings.ctx, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
 	}
 }

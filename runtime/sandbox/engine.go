@@ -71,7 +71,7 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 		return fmt.Errorf("host module %q: %w", meterModule, err)
 	}
 	for _, name := range wasiModules {
-		mod, err := instantiateWASI(ctx, e.wazero, name, e.commands())
+		mod, err := instantiateWASI(ctx, e.wazero, name)
 		if err != nil {
 			return fmt.Errorf("host module %q: %w", name, err)
 		}

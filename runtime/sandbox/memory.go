@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -16,6 +17,11 @@ type Memory struct {
 // Read returns a copy of n bytes at ptr.
 func (m Memory) Read(ptr, n uint32) []byte {
 	return bytes.Clone(m.view(ptr, n))
+}
+
+// Print writes the n bytes at ptr to w, which must not keep them.
+func (m Memory) Print(w io.Writer, ptr, n uint32) {
+	_, _ = w.Write(m.view(ptr, n)) // what w makes of it is no concern of the guest's
 }
 
 // Write copies b to ptr.

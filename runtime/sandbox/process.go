@@ -18,6 +18,9 @@ type Process struct {
 
 // surroundings stand between an instance and the process it is in at present: wazero is told once, when an instance
 // is made, and a reset instance goes from call to call.
+//
+// A guest may ask for millions of buffers to be read or written in one call of WASI, and no fuel is taken meanwhile: so
+// each of them is a place to end it at.
 type surroundings struct {
 	ctx     context.Context // of the call in progress
 	process Process
@@ -35,27 +38,36 @@ func (s *surroundings) config() wazero.ModuleConfig {
 		WithSysWalltime().
 		WithSysNanotime().
 		WithNanosleep(func(ns int64) { sleep(s.ctx, ns) }).
-		WithRandSource(rand.Reader)
+		WithRandSource((*random)(s))
 }
 
 type (
 	stdin  surroundings
 	stdout surroundings
 	stderr surroundings
+	random surroundings
 )
 
 func (s *stdin) Read(p []byte) (int, error) {
+	stopIfDone(s.ctx)
 	if s.process.Stdin == nil {
 		return 0, io.EOF
 	}
 	return s.process.Stdin.Read(p)
 }
 
-func (s *stdout) Write(p []byte) (int, error) { return write(s.process.Stdout, p) }
+func (s *stdout) Write(p []byte) (int, error) { return write(s.ctx, s.process.Stdout, p) }
 
-func (s *stderr) Write(p []byte) (int, error) { return write(s.process.Stderr, p) }
+func (s *stderr) Write(p []byte) (int, error) { return write(s.ctx, s.process.Stderr, p) }
 
-func write(w io.Writer, p []byte) (int, error) {
+// Read draws less than it is asked for when that is much; wazero asks again.
+func (s *random) Read(p []byte) (int, error) {
+	stopIfDone(s.ctx)
+	return rand.Read(p[:min(len(p), pieceLength)])
+}
+
+func write(ctx context.Context, w io.Writer, p []byte) (int, error) {
+	stopIfDone(ctx)
 	if w == nil {
 		return len(p), nil
 	}

@@ -17,17 +17,18 @@ var wasiModules = [...]string{wasi_snapshot_preview1.ModuleName, "wasi_unstable"
 // The functions of WASI that decide how an instance goes on.
 const (
 	fdRead   = "fd_read"
+	poll     = "poll_oneoff"
 	procExit = "proc_exit"
 )
 
-// instantiateWASI offers WASI under the given name. Of commands it tells the instance when they read.
-func instantiateWASI(ctx context.Context, r wazero.Runtime, name string, commands bool) (api.Module, error) {
+// instantiateWASI offers WASI under the given name.
+func instantiateWASI(ctx context.Context, r wazero.Runtime, name string) (api.Module, error) {
 	b := r.NewHostModuleBuilder(name)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(b)
 	// The stock proc_exit closes the instance, and with it every guest whose _start ends in proc_exit(0) before its
 	// first call. This one, which replaces it, only unwinds, or takes the instance back to where it is held.
 	b.NewFunctionBuilder().WithGoFunction(api.GoFunc(exit), i32s(1), nil).Export(procExit)
-	return b.Instantiate(experimental.WithFunctionListenerFactory(ctx, watch{commands}))
+	return b.Instantiate(experimental.WithFunctionListenerFactory(ctx, watch{}))
 }
 
 func exit(ctx context.Context, stack []uint64) {
@@ -45,32 +46,54 @@ func keepsDescriptors(function string) bool {
 	switch function {
 	case "args_get", "args_sizes_get", "environ_get", "environ_sizes_get", "clock_res_get", "clock_time_get",
 		"fd_fdstat_get", "fd_fdstat_set_flags", "fd_filestat_get", "fd_prestat_dir_name", "fd_prestat_get",
-		fdRead, "fd_seek", "fd_write", "poll_oneoff", procExit, "random_get", "sched_yield":
+		fdRead, "fd_seek", "fd_write", poll, procExit, "random_get", "sched_yield":
 		return true
 	}
 	return false
 }
 
 // watch has listeners called before some functions of WASI.
-type watch struct{ commands bool }
+type watch struct{}
 
 // NewFunctionListener implements wazero's FunctionListenerFactory.
-func (w watch) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
+func (watch) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
 	switch name := f.ExportNames()[0]; {
 	case !keepsDescriptors(name):
 		return listener(changeDescriptors)
-	case name == fdRead && w.commands:
+	case name == fdRead:
 		return listener(readStdin)
+	case name == poll:
+		return listener(checkPoll)
 	}
 	return nil
 }
 
 // changeDescriptors notices the use of functions that may change a process's file descriptors: wazero keeps these where
 // a reset does not reach, so that a guest could close one in a call and find it closed in the next.
-func changeDescriptors(ctx context.Context, _ []uint64) { instanceOf(ctx).descriptors = true }
+func changeDescriptors(ctx context.Context, args []uint64) {
+	checkTime(ctx, args)
+	instanceOf(ctx).descriptors = true
+}
+
+// checkTime ends a guest whose time is over. It is for functions whose price is the guest's to choose, by a length that
+// it gives, and in which nothing else looks at the time.
+func checkTime(ctx context.Context, _ []uint64) { stopIfDone(instanceOf(ctx).surroundings.ctx) }
+
+// maxSubscriptions is how many things a guest may poll at once. There are three descriptors and some clocks to ask for,
+// and for each subscription wazero allocates memory, which no limit knows of.
+const maxSubscriptions = 1024
+
+// checkPoll ends a guest that polls too much.
+func checkPoll(ctx context.Context, args []uint64) {
+	checkTime(ctx, args)
+	if n := uint32(args[2]); n > maxSubscriptions {
+		Trap("poll of %d subscriptions exceeds the limit of %d", n, maxSubscriptions)
+	}
+}
 
 // readStdin holds a command. It comes before wazero's own function looks at memory, which may have moved after it.
 func readStdin(ctx context.Context, args []uint64) {
+	checkTime(ctx, args)
 	const stdin = 0
 	if h := instanceOf(ctx).held; h != nil && uint32(args[0]) == stdin {
 		h.atRead(ctx)

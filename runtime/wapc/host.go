@@ -83,6 +83,7 @@ func hostError(ctx context.Context, mem sandbox.Memory, stack []uint64) {
 
 // consoleLog adds a line to what the guest printed.
 func consoleLog(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	line := mem.Read(uint32(stack[0]), uint32(stack[1]))
-	_, _ = sessionOf(ctx).printed.Write(append(line, '\n')) // a transcript never fails
+	printed := sessionOf(ctx).printed
+	mem.Print(printed, uint32(stack[0]), uint32(stack[1]))
+	_, _ = printed.Write([]byte{'\n'}) // a transcript never fails
 }

@@ -1,0 +1,20 @@
+;; Reads stdin into four million empty buffers at once, over and over again.
+(module
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 512)
+  (data (i32.const 0) "{\"valid\":true}")
+  (data (i32.const 16) "\"v1\"")
+  (data (i32.const 32) "{\"accepted\":true}")
+  (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+    ;; Both parameters are lengths, and the length of its name tells one operation from another.
+    (if (i32.eq (local.get $operation) (i32.const 17)) ;; validate_settings
+      (then (call $respond (i32.const 0) (i32.const 14)) (return (i32.const 1))))
+    (if (i32.eq (local.get $operation) (i32.const 16)) ;; protocol_version
+      (then (call $respond (i32.const 16) (i32.const 4)) (return (i32.const 1))))
+    ;; validate
+    ;; The buffers are zeros: of length 0.
+    (loop $forever
+      (drop (call $fd_read (i32.const 0) (i32.const 65536) (i32.const 4186112) (i32.const 128)))
+      (br $forever))
+    (i32.const 1)))
