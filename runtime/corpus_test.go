@@ -135,6 +135,7 @@ var corpus = []struct {
 	{guest: "wasi_reads_in_start_function", want: `answer {"request":1} printed ""`},
 	{guest: "wasi_closes_stdin", want: accepted},
 	{guest: "wasi_never_reads", want: accepted},
+	{guest: "wasi_recurses_before_reading", want: accepted},
 	{guest: "wasi_polls_before_reading", want: accepted},
 	{guest: "wasi_prints_before_reading", want: `answer {"accepted":true} printed "hello\n"`,
 		settings: `answer {"valid":true} printed "hello\n"`},

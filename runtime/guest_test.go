@@ -72,6 +72,8 @@ func TestGuestMode(t *testing.T) {
 		{guest: "wasi_polls_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
 		{guest: "wasi_host_call", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
 		{guest: "wasi_recurses_deeply", warmUps: []string{"{}"}, mode: runtime.ModeReset, resets: calls},
+		{guest: "wasi_recurses_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeFresh,
+			reason: "it goes deep before it reads its request"},
 		{guest: "wasi_closes_stdin", warmUps: []string{"{}"}, mode: runtime.ModeReset},
 		{guest: "wasi_never_reads", warmUps: []string{"{}"}, mode: runtime.ModeFresh, reason: "it prints before it reads its request"},
 		{guest: "wasi_prints_before_reading", warmUps: []string{"{}"}, mode: runtime.ModeFresh, reason: "it prints before it reads its request"},
