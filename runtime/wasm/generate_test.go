@@ -34,7 +34,7 @@ func TestGenerated(t *testing.T) {
 			compared++
 		}
 	}
-	if compared < modules/3 {
+	if compared < modules/4 {
 		t.Errorf("only %d of %d modules end", compared, modules)
 	}
 }
@@ -68,7 +68,7 @@ func (g *generator) module() []byte {
 		code = append(binary.AppendUvarint(code, uint64(len(body))), body...)
 	}
 	return []byte(header +
-		section(1, "\x03\x60\x01\x7f\x01\x7f\x60\x01\x7f\x00\x60\x01\x7f\x01\x7f") +
+		section(1, "\x04\x60\x01\x7f\x01\x7f\x60\x01\x7f\x00\x60\x01\x7f\x01\x7f\x60\x02\x7f\x7f\x02\x7f\x7f") +
 		section(2, "\x01\x03env\x03log\x00\x01") +
 		section(3, "\x04\x00\x00\x00\x00") +
 		section(4, "\x01\x70\x00\x06") +
@@ -95,7 +95,7 @@ func (g *generator) statement(depth int) string {
 	number := func() string { return g.number(depth - 1) }
 	address := func() string { return number() + "\x41\xff\x07\x71" }        // and 1023
 	length := func() string { return number() + "\x41\x3f\x71\x41\x0b\x74" } // and 63, by 2048
-	switch g.choose(16) {
+	switch g.choose(18) {
 	case 1:
 		return number() + "\x21" + string(byte(g.choose(generatedLocals))) // local.set
 	case 2:
@@ -130,6 +130,14 @@ func (g *generator) statement(depth int) string {
 		return number() + "\x41\x05\x71\xd2\x02\x26\x00" // table.set
 	case 15:
 		return number() + "\x04\x40" + number() + "\x0f\x0b" // if … return
+	case 16:
+		return number() + "\x04\x40" + number() + "\x12" + string(byte(1+g.choose(generatedFunctions))) + "\x0b" // if … return_call
+	case 17:
+		labels, table := g.labelsWithoutValue(), ""
+		for range 1 + g.choose(4) {
+			table += string(rune(labels[g.choose(len(labels))]))
+		}
+		return "\x02\x40" + number() + "\x0e" + string(byte(len(table)-1)) + table + "\x0b" // block … br_table
 	}
 	return number() + "\x1a" // drop
 }
@@ -140,7 +148,7 @@ func (g *generator) number(depth int) string {
 		return "\x41" + string(byte(g.choose(64)))
 	}
 	number := func() string { return g.number(depth - 1) }
-	switch g.choose(14) {
+	switch g.choose(15) {
 	case 1:
 		return "\x20" + string(byte(g.choose(generatedLocals))) // local.get
 	case 2:
@@ -167,8 +175,22 @@ func (g *generator) number(depth int) string {
 		return "\x41\x00\x40\x00" // memory.grow
 	case 13:
 		return number() + "\x04\x7f" + number() + "\x05" + number() + "\x0b" // if … else
+	case 14:
+		return number() + number() + g.block("\x03\x03", "", depth) + "\x6a" // loop with two parameters and results; add
 	}
 	return "\x41" + string(byte(g.choose(64)))
+}
+
+// labelsWithoutValue lists the labels to which a branch takes no value, as they are within one block more. That block is
+// the first.
+func (g *generator) labelsWithoutValue() []byte {
+	labels := []byte{0}
+	for i := range g.labels {
+		if g.labels[len(g.labels)-1-i] {
+			labels = append(labels, byte(i+1))
+		}
+	}
+	return labels
 }
 
 // block writes a block that ends with the given code.
