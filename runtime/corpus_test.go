@@ -80,6 +80,7 @@ var corpus = []struct {
 	{guest: "unknown_host_call", want: `call: unknown capability: no-such-capability/none printed ""`},
 	{guest: "reads_namespace", want: `call: unknown capability: kubernetes/get_resource printed ""`},
 	{guest: "unknown_binding", want: `call: unknown binding: elsewhere printed ""`},
+	{guest: "names_long_path", want: `call: path of 4097 bytes exceeds the limit of 4096 printed ""`},
 	{guest: "polls_too_much", want: `call: poll of 300000 subscriptions exceeds the limit of 1024 printed ""`},
 	{guest: "sends_too_much", want: `call: host call of 4194327 bytes exceeds the limit of 4194304 bytes printed ""`},
 

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -59,7 +60,7 @@ type watch struct{}
 func (watch) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
 	switch name := f.ExportNames()[0]; {
 	case !keepsDescriptors(name):
-		return listener(changeDescriptors)
+		return changeDescriptors(f)
 	case name == fdRead:
 		return listener(readStdin)
 	case name == poll:
@@ -69,11 +70,29 @@ func (watch) NewFunctionListener(f api.FunctionDefinition) experimental.Function
 }
 
 // changeDescriptors notices the use of functions that may change a process's file descriptors: wazero keeps these where
-// a reset does not reach, so that a guest could close one in a call and find it closed in the next.
-func changeDescriptors(ctx context.Context, args []uint64) {
-	checkTime(ctx, args)
-	instanceOf(ctx).descriptors = true
+// a reset does not reach, so that a guest could close one in a call and find it closed in the next. Some of them take
+// paths.
+func changeDescriptors(f api.FunctionDefinition) listener {
+	var lengths []int // the arguments that are lengths of paths
+	for i, name := range f.ParamNames() {
+		if strings.HasSuffix(name, "path_len") {
+			lengths = append(lengths, i)
+		}
+	}
+	return func(ctx context.Context, args []uint64) {
+		checkTime(ctx, args)
+		for _, i := range lengths {
+			if n := uint32(args[i]); n > maxPath {
+				Trap("path of %d bytes exceeds the limit of %d", n, maxPath)
+			}
+		}
+		instanceOf(ctx).descriptors = true
+	}
 }
+
+// maxPath is how many bytes a path may have, as on Linux. There is nothing that one could lead to, but wazero copies it
+// several times before it finds that out.
+const maxPath = 4096
 
 // checkTime ends a guest whose time is over. It is for functions whose price is the guest's to choose, by a length that
 // it gives, and in which nothing else looks at the time.
