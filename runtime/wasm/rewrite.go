@@ -5,10 +5,6 @@ import (
 	"strings"
 )
 
-// Version changes whenever [Rewrite] may return something else than before for the same module and options. What is made
-// of its results and kept must be kept under this number.
-const Version = 2
-
 // Options say what [Rewrite] does besides exporting globals. The zero value is of use: it meters nothing and keeps no
 // custom section.
 type Options struct {
