@@ -19,7 +19,7 @@ func (c *Cluster) fetch(ctx context.Context, r getRequest) ([]byte, error) {
 	if r.disableCache {
 		return c.fetchNow(ctx, r)
 	}
-	return c.objects.Do(ctx, fmt.Sprintf("%q %q %q", r.kind, r.namespace.text(), r.name),
+	return c.objects.Do(ctx, fmt.Sprintf("%q %q %q %q", r.kind.APIVersion, r.kind.Kind, r.namespace.text(), r.name),
 		func(ctx context.Context) ([]byte, error) { return c.fetchNow(ctx, r) })
 }
 

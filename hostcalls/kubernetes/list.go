@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"policy-server/hostcalls"
 )
@@ -18,10 +17,14 @@ type Selection struct {
 }
 
 // identity tells one watch from another. Selections that differ in the order of their masks are the same.
-type identity struct{ kind, namespace, labels, fields, masks string }
+type identity struct {
+	kind                             hostcalls.Resource
+	namespace, labels, fields, masks string
+}
 
+// identity quotes the masks: whatever a policy writes into one of its own, no other policy's objects lack anything.
 func (s Selection) identity() identity {
-	return identity{s.Kind.String(), s.Namespace, s.LabelSelector, s.FieldSelector, strings.Join(canonical(s.FieldMasks), "\x00")}
+	return identity{s.Kind, s.Namespace, s.LabelSelector, s.FieldSelector, fmt.Sprintf("%q", canonical(s.FieldMasks))}
 }
 
 // List returns the list of what is selected, in the API's form: {"apiVersion", "kind": KIND+"List", "metadata": {}, "items"},

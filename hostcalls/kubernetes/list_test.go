@@ -315,3 +315,25 @@ func sameJSON(t *testing.T, got, want string) {
 		t.Errorf("got\n%s\nwant\n%s", gotText, wantText)
 	}
 }
+
+// Policies share a watch when they ask for the same, and only then: what one of them masks is not missing for another.
+func TestList_masksApart(t *testing.T) {
+	for name, c := range map[string]struct{ earlier, masks string }{
+		"a mask without a name":     {`[""]`, `null`},
+		"a mask with a zero byte":   {`["spec\u0000status"]`, `["spec","status"]`},
+		"a mask with a quote in it": {`["spec\" \"status"]`, `["spec","status"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newAPIServer(t)
+			s.puts(podNamed("n", "a"))
+			p := newPolicy(t, s.opens(kubernetes.Config{}), "v1 Pod")
+			const masked = `{"api_version":"v1","kind":"Pod","field_masks":%s}`
+			if list := p.gets("list_resources_all", fmt.Sprintf(masked, c.earlier)); strings.Contains(list, "Running") {
+				t.Errorf("%s keeps the status: %s", c.earlier, list)
+			}
+			if list := p.gets("list_resources_all", fmt.Sprintf(masked, c.masks)); !strings.Contains(list, "Running") {
+				t.Errorf("%s has no status: %s", c.masks, list)
+			}
+		})
+	}
+}
