@@ -3,12 +3,17 @@ package verify_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	bundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"policy-server/internal/sigstoretest"
 	"policy-server/registry/verify"
@@ -125,6 +130,67 @@ func TestCertificate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSeveralLogEntries holds that no entry counts for what only another one proves: whoever signs writes the bundle, and
+// may put an entry of a time of his choice before the one of the log.
+func TestSeveralLogEntries(t *testing.T) {
+	authority := newAuthority(t)
+	root, r := trustRoot(t, authority), newRegistry(t)
+	past := alice()
+	past.NotBefore = time.Now().Add(-48 * time.Hour)
+	expired, valid := issue(t, authority, past), issue(t, authority, alice())
+	lapsed := certificateOf(t, expired, authority, nil)
+	lapsed.Chain = verify.CertificateFile{}
+	unlogged := lapsed
+	unlogged.AllowUnlogged = true
+	forged := func(_ *testing.T, s *sigstoretest.Signature) *rekor.TransparencyLogEntry {
+		entry := proto.CloneOf(s.Entry)
+		entry.LogIndex, entry.IntegratedTime = 7, past.NotBefore.Add(time.Minute).Unix()
+		return entry
+	}
+	cases := []struct {
+		name    string
+		by      sigstoretest.Credential
+		ask     verify.Constraint
+		another func(*testing.T, *sigstoretest.Signature) *rekor.TransparencyLogEntry
+	}{
+		{"certificate, expired when signed", expired, lapsed, forged},
+		{"certificate, expired when signed, no log needed", expired, unlogged, forged},
+		{"key", valid, keyOf(t, valid, nil), forged},
+		{"keyless", valid, aliceAsked(nil), forged},
+		{"keyless, promised but for another signature", valid, aliceAsked(nil), func(t *testing.T, _ *sigstoretest.Signature) *rekor.TransparencyLogEntry {
+			return makeBundle(t, authority, valid, r.push(t), nil, sigstoretest.How{}).Entry
+		}},
+	}
+	for _, tc := range cases {
+		for position := range 2 {
+			t.Run(fmt.Sprintf("%s, at %d", tc.name, position), func(t *testing.T) {
+				d := r.push(t)
+				s := makeBundle(t, authority, tc.by, d, nil, sigstoretest.How{})
+				content := withEntryAt(t, must[[]byte](t)(s.Bundle()), position, tc.another(t, s))
+				if err := sigstoretest.AttachBundle(t.Context(), d, content); err != nil {
+					t.Fatal(err)
+				}
+				_, err := trusting(t, r, allOf(tc.ask), root).Verify(t.Context(), d)
+				if reason := reasonOf(t, err); !errors.Is(reason, verify.ErrNotLogged) {
+					t.Errorf("got %v, want %v", reason, verify.ErrNotLogged)
+				}
+			})
+		}
+	}
+}
+
+// withEntryAt returns a bundle with one more log entry.
+func withEntryAt(t *testing.T, content []byte, position int, entry *rekor.TransparencyLogEntry) []byte {
+	t.Helper()
+	document := new(bundle.Bundle)
+	if err := protojson.Unmarshal(content, document); err != nil {
+		t.Fatal(err)
+	}
+	material := document.VerificationMaterial
+	material.TlogEntries = slices.Insert(material.TlogEntries, position, entry)
+	return must[[]byte](t)(protojson.Marshal(document))
 }
 
 func TestDistinctSigners(t *testing.T) {

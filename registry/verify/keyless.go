@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 )
 
@@ -54,7 +56,10 @@ func (t *TrustRoot) prove(ctx context.Context, e evidence, digest v1.Hash) (Sign
 	if err != nil {
 		return Signature{}, claims{}, err
 	}
-	entry, err := t.logged(e)
+	entry, err := t.logged(e, func(e evidence) error {
+		_, err := verify.VerifyTlogEntry(e, t.material, 1, true)
+		return err
+	})
 	if err != nil {
 		return Signature{}, claims{}, err
 	}
@@ -117,14 +122,14 @@ func (t *TrustRoot) explain(
 
 // explainLog finds out what is wrong with the log entries of e, and returns the times they prove when nothing is.
 func (t *TrustRoot) explainLog(e evidence, leaf *x509.Certificate) ([]root.Timestamp, error) {
-	entry, err := t.logged(e)
+	entries, err := t.entries(e)
 	if err != nil {
 		return nil, err
 	}
-	if entry == nil {
+	if len(entries) == 0 {
 		return nil, fmt.Errorf("%w: no entry", ErrNotLogged)
 	}
-	if !entry.Time.IsZero() {
+	if entry := newLogEntry(entries[0]); !entry.Time.IsZero() {
 		if err := checkValidity(leaf, entry.Time); err != nil {
 			return nil, err
 		}
@@ -156,43 +161,66 @@ type LogEntry struct {
 	Time  time.Time // when the log promised to take it in; zero without a promise
 }
 
-// logged returns the first entry of e that is in a log of the trust root, nil when e has no entries at all. That the
-// entry is there and about e is not checked.
-func (t *TrustRoot) logged(e evidence) (*LogEntry, error) {
-	entries, err := e.TlogEntries()
+func newLogEntry(entry *tlog.Entry) *LogEntry {
+	found := &LogEntry{ID: logID(entry), Index: entry.LogIndex()}
+	if entry.HasInclusionPromise() { // else nobody signed the time
+		found.Time = entry.IntegratedTime()
+	}
+	return found
+}
+
+func logID(entry *tlog.Entry) string { return hex.EncodeToString([]byte(entry.LogKeyID())) }
+
+// entries returns the entries of e that are in a log of the trust root; none only when e has none at all. That they are
+// there and about e is not checked.
+func (t *TrustRoot) entries(e evidence) ([]*tlog.Entry, error) {
+	all, err := e.TlogEntries()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
 	}
+	known := slices.DeleteFunc(slices.Clone(all), func(entry *tlog.Entry) bool {
+		_, known := t.material.RekorLogs()[logID(entry)]
+		return !known
+	})
+	if len(known) == 0 && len(all) > 0 {
+		return nil, fmt.Errorf("%w: log %x is not in the trust root", ErrNotLogged, all[0].LogKeyID())
+	}
+	return known, nil
+}
+
+// logged returns the first entry of e that is in a log of the trust root, nil when e has no entries at all. Each of those
+// in such a log must hold by itself: sigstore-go passes over an entry that nobody promised as long as another one holds,
+// and what the first one says of the time would be believed.
+func (t *TrustRoot) logged(e evidence, holds func(evidence) error) (*LogEntry, error) {
+	entries, err := t.entries(e)
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
 	for _, entry := range entries {
-		id := hex.EncodeToString([]byte(entry.LogKeyID()))
-		if _, known := t.material.RekorLogs()[id]; known {
-			found := &LogEntry{ID: id, Index: entry.LogIndex()}
-			if entry.HasInclusionPromise() { // else nobody signed the time
-				found.Time = entry.IntegratedTime()
-			}
-			return found, nil
+		if err := holds(withEntry{e, entry}); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
 		}
 	}
-	if len(entries) > 0 {
-		return nil, fmt.Errorf("%w: log %x is not in the trust root", ErrNotLogged, entries[0].LogKeyID())
-	}
-	return nil, nil
+	return newLogEntry(entries[0]), nil
 }
+
+// withEntry is evidence of whose log entries only one is looked at.
+type withEntry struct {
+	evidence
+	entry *tlog.Entry
+}
+
+func (e withEntry) TlogEntries() ([]*tlog.Entry, error) { return []*tlog.Entry{e.entry}, nil }
 
 // loggedBy returns where a signature by key is logged, nil where it does not claim to be. What is claimed must hold.
 func (t *TrustRoot) loggedBy(e evidence, key PublicKey) (*LogEntry, error) {
-	entry, err := t.logged(e)
-	if entry == nil || err != nil {
-		return nil, err
-	}
 	material := root.TrustedMaterialCollection{t.material, keyMaterial(key.verifiers[0])}
-	_, err = verify.VerifyTlogEntry(byKey{e, keyContent{key.public}}, material, 1, true)
-	if leaf, leafErr := leafOf(e); err != nil && leafErr == nil && (keyContent{key.public}).CompareKey(leaf, nil) {
-		// The second log enters a certificate as another thing than the key in it.
-		_, err = verify.VerifyTlogEntry(e, material, 1, true)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
-	}
-	return entry, nil
+	return t.logged(e, func(e evidence) error {
+		_, err := verify.VerifyTlogEntry(byKey{e, keyContent{key.public}}, material, 1, true)
+		if leaf, leafErr := leafOf(e); err != nil && leafErr == nil && (keyContent{key.public}).CompareKey(leaf, nil) {
+			// The second log enters a certificate as another thing than the key in it.
+			_, err = verify.VerifyTlogEntry(e, material, 1, true)
+		}
+		return err
+	})
 }
