@@ -122,12 +122,12 @@ func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) 
 func (c *Client) request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return nil, scrub(err)
+		return nil, Scrub(err)
 	}
 	req.Header = header
 	resp, err := (&http.Client{Transport: c.transport, CheckRedirect: followRedirect}).Do(req)
 	if err != nil {
-		return nil, scrub(err)
+		return nil, Scrub(err)
 	}
 	if !slices.Contains(statusesFor(header), resp.StatusCode) {
 		_ = resp.Body.Close()

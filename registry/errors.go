@@ -171,10 +171,11 @@ func hint(host string, err error) string {
 	return ""
 }
 
-// scrub takes user information and query out of the URL an HTTP client's error carries: registries redirect to storage
+// Scrub takes user information and query out of the URL an HTTP client's error carries: registries redirect to storage
 // with signed tokens in the query, and an operator may have written a password into a module's URL. It must see the error
-// before anything formats it.
-func scrub(err error) error {
+// before anything formats it. Errors of this package have been through it; it is for those of libraries that were given
+// RemoteOptions.
+func Scrub(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
 		failed.URL = withoutSecrets(failed.URL)

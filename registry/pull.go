@@ -51,7 +51,7 @@ func (r *repository) explain(err error) error {
 	if r.noCredentials != nil && errors.As(err, &refused) && isRefusal(refused) {
 		return &CredentialsError{Host: r.name.RegistryStr(), Refusal: refused, Err: r.noCredentials}
 	}
-	return scrub(err)
+	return Scrub(err)
 }
 
 // url is where the registry has something of this repository. The scheme becomes the one the registry was reached by when

@@ -22,7 +22,7 @@ const emptyConfig = "{}"
 func (c *Client) Push(ctx context.Context, ref Reference, module []byte, annotations map[string]string) (name.Digest, error) {
 	digest, err := c.push(ctx, ref, module, annotations)
 	if err != nil {
-		return name.Digest{}, &PushError{Reference: ref, Err: scrub(err)}
+		return name.Digest{}, &PushError{Reference: ref, Err: Scrub(err)}
 	}
 	return digest, nil
 }

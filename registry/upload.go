@@ -71,7 +71,7 @@ func (r *repository) beginUpload(ctx context.Context) (location *url.URL, minChu
 		return nil, 0, err
 	}
 	if location, err = resp.Location(); err != nil {
-		return nil, 0, fmt.Errorf("begin upload: %w", scrub(err))
+		return nil, 0, fmt.Errorf("begin upload: %w", Scrub(err))
 	}
 	if minChunk, err = strconv.Atoi(resp.Header.Get("OCI-Chunk-Min-Length")); err != nil {
 		minChunk = 0 // most registries name none
@@ -146,7 +146,7 @@ func (r *repository) putManifest(ctx context.Context, identifier string, manifes
 func (r *repository) send(ctx context.Context, method, url string, header http.Header, body []byte, expected ...int) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, scrub(err)
+		return nil, Scrub(err)
 	}
 	if header != nil {
 		req.Header = header

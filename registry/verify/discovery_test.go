@@ -87,6 +87,34 @@ func TestBothPlaces(t *testing.T) {
 	}
 }
 
+// A registry may send whoever asks on to storage, with the right to read it in the address.
+func TestLookupError_withoutSecrets(t *testing.T) {
+	for _, path := range []string{"/manifests/", "/referrers/", "/blobs/"} {
+		t.Run(path, func(t *testing.T) {
+			r, s := newRegistry(t, withReferrers), newSigner(t)
+			d := r.push(t)
+			sign(t, s, d, nil)
+			r.answer = func(w http.ResponseWriter, req *http.Request) bool {
+				if !strings.Contains(req.URL.Path, path) {
+					return false
+				}
+				http.Redirect(w, req, "http://alice:passw0rd@127.0.0.1:1/storage?signature=s3cr3t", http.StatusTemporaryRedirect)
+				return true
+			}
+			_, err := newVerifier(t, r, allOf(key(t, newSigner(t), nil))).Verify(t.Context(), d)
+			var lookup *verify.LookupError
+			if !errors.As(err, &lookup) || !strings.Contains(err.Error(), "127.0.0.1:1/storage") {
+				t.Fatalf("got %v, want a LookupError that names the storage", err)
+			}
+			for _, secret := range []string{"passw0rd", "s3cr3t"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("%q is in %v", secret, err)
+				}
+			}
+		})
+	}
+}
+
 // TestBundles holds what counts as a signature among the referrers.
 func TestBundles(t *testing.T) {
 	authority := newAuthority(t)

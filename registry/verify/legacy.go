@@ -17,6 +17,8 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 	"golang.org/x/sync/errgroup"
+
+	"policy-server/registry"
 )
 
 // Whoever may push a tag beside the module chooses these sizes; honest signatures are a handful of layers with
@@ -59,7 +61,7 @@ func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest)
 func signatureManifest(ctx context.Context, puller *remote.Puller, ref name.Reference) (*v1.Manifest, error) {
 	got, err := puller.Get(ctx, ref)
 	if err != nil {
-		return nil, err
+		return nil, registry.Scrub(err)
 	}
 	if n := len(got.Manifest); n > maxManifestBytes {
 		return nil, fmt.Errorf("%d bytes, more than the limit of %d", n, maxManifestBytes)
@@ -118,11 +120,11 @@ var errTooLarge = errors.New("more than the limit")
 func fetchBlob(ctx context.Context, puller *remote.Puller, blob name.Digest, limit int64) ([]byte, error) {
 	layer, err := puller.Layer(ctx, blob)
 	if err != nil {
-		return nil, err
+		return nil, registry.Scrub(err)
 	}
 	body, err := layer.Compressed() // as stored; nothing is compressed here
 	if err != nil {
-		return nil, err
+		return nil, registry.Scrub(err)
 	}
 	defer body.Close()
 	content, err := io.ReadAll(io.LimitReader(body, limit+1))

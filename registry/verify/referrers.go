@@ -11,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
+
+	"policy-server/registry"
 )
 
 // An image may have many referrers (a report for each scan), of which only a few are signatures.
@@ -95,7 +97,7 @@ func listReferrers(d name.Digest, options []remote.Option, w wanted) ([]v1.Descr
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, registry.Scrub(err)
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
