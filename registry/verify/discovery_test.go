@@ -8,11 +8,13 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 
 	"policy-server/internal/sigstoretest"
@@ -164,12 +166,7 @@ func TestBundles(t *testing.T) {
 			return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignPayload(signer, []byte("{}"), sigstoretest.How{})).Bundle())
 		}, nil, "payload is for another digest"},
 		{"attestation, announced", good, annotations{"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}, unsigned},
-		{"attestation, not announced", func(t *testing.T, d name.Digest) []byte {
-			hash := must[v1.Hash](t)(v1.NewHash(d.DigestStr()))
-			statement := bytes.Replace(must[[]byte](t)(sigstoretest.Statement(hash, nil)),
-				[]byte(sigstoretest.PredicateType), []byte("https://slsa.dev/provenance/v1"), 1)
-			return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignStatement(signer, statement, sigstoretest.How{})).Bundle())
-		}, nil, unsigned},
+		{"attestation, not announced", func(t *testing.T, d name.Digest) []byte { return attestation(t, authority, d) }, nil, unsigned},
 		{"proof damaged", func(t *testing.T, d name.Digest) []byte {
 			s := makeBundle(t, authority, signer, d, nil, sigstoretest.How{})
 			s.Entry.InclusionProof.Hashes[0][0] ^= 1
@@ -280,7 +277,7 @@ func TestReferrersLimits(t *testing.T) {
 			}
 		})
 	}
-	t.Run("too many bundles", func(t *testing.T) {
+	t.Run("too many signatures", func(t *testing.T) {
 		r := newRegistry(t, withReferrers)
 		d := r.push(t)
 		for i := range 65 {
@@ -288,10 +285,45 @@ func TestReferrersLimits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := v(r).Verify(t.Context(), d); err == nil || !strings.Contains(err.Error(), "65 bundles, more than the limit of 64") {
+		if _, err := v(r).Verify(t.Context(), d); err == nil || !strings.Contains(err.Error(), "more than the limit of 64 signatures") {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("too many bundles in one referrer", func(t *testing.T) {
+		r := newRegistry(t, withReferrers)
+		d := r.push(t)
+		said := attestation(t, authority, d)
+		if err := sigstoretest.AttachReferrer(t.Context(), d, said, nil); err != nil { // puts the blob there
+			t.Fatal(err)
+		}
+		layer := fmt.Sprintf(`{"mediaType":%q,"size":%d,"digest":%q}`, sigstoretest.BundleType, len(said), hashOf(t, said).String())
+		many := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s],"subject":{"mediaType":%[1]q,"size":1,"digest":%[4]q}}`,
+			types.OCIManifestSchema1, layer, strings.TrimSuffix(strings.Repeat(layer+",", 2000), ","), d.DigestStr())
+		if err := remote.Put(d.Context().Digest(hashOf(t, many).String()), manifest{types.OCIManifestSchema1, many}); err != nil {
+			t.Fatal(err)
+		}
+		var read atomic.Int64
+		r.answer = func(_ http.ResponseWriter, req *http.Request) bool {
+			if strings.Contains(req.URL.Path, "/blobs/") {
+				read.Add(1)
+			}
+			return false
+		}
+		_, err := v(r).Verify(t.Context(), d)
+		if err == nil || !strings.Contains(err.Error(), "more than the limit of 512 bundles") || read.Load() > 512 {
+			t.Errorf("%d bundles read, got %v", read.Load(), err)
+		}
+	})
+}
+
+// attestation returns a bundle about d that is no signature.
+func attestation(t *testing.T, authority *sigstoretest.Authority, d name.Digest) []byte {
+	t.Helper()
+	hash := must[v1.Hash](t)(v1.NewHash(d.DigestStr()))
+	statement := bytes.Replace(must[[]byte](t)(sigstoretest.Statement(hash, nil)),
+		[]byte(sigstoretest.PredicateType), []byte("https://slsa.dev/provenance/v1"), 1)
+	signer := issue(t, authority, alice())
+	return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignStatement(signer, statement, sigstoretest.How{})).Bundle())
 }
 
 func TestList(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,7 +18,7 @@ import (
 
 // An image may have many referrers (a report for each scan), of which only a few are signatures.
 const (
-	maxReferrers   = 512
+	maxReferrers   = 512     // and bundles in them
 	maxBundleBytes = 1 << 20 // a signature's is some 10 KiB
 )
 
@@ -69,11 +70,12 @@ func bundles(
 		return nil, fmt.Errorf("referrers of %s: %w", d.DigestStr(), err)
 	}
 	found := make([][]candidate, len(referrers))
+	var count bundleCount
 	fetches, ctx := errgroup.WithContext(ctx)
 	fetches.SetLimit(fetchesAtOnce)
 	for i, referrer := range referrers {
 		fetches.Go(func() (err error) {
-			found[i], err = w.fetchBundles(ctx, puller, d.Context().Digest(referrer.Digest.String()))
+			found[i], err = w.fetchBundles(ctx, puller, d.Context().Digest(referrer.Digest.String()), &count)
 			return err
 		})
 	}
@@ -81,14 +83,15 @@ func bundles(
 		return nil, err
 	}
 	all := slices.Concat(found...)
-	if n := len(all); n > maxSignatures {
-		return nil, fmt.Errorf("referrers of %s: %d bundles, more than the limit of %d", d.DigestStr(), n, maxSignatures)
-	}
 	for i := range all {
 		all[i].position = i
 	}
 	return all, nil
 }
+
+// bundleCount counts the bundles of all referrers together, before they are read or kept: one manifest may list any
+// number of them.
+type bundleCount struct{ read, kept atomic.Int64 }
 
 // listReferrers returns the referrers that may be wanted.
 func listReferrers(d name.Digest, options []remote.Option, w wanted) ([]v1.Descriptor, error) {
@@ -119,7 +122,9 @@ func isAttestation(annotations map[string]string) bool {
 }
 
 // fetchBundles returns what is wanted of one referrer: one bundle, unless it is something else.
-func (w wanted) fetchBundles(ctx context.Context, puller *remote.Puller, referrer name.Digest) ([]candidate, error) {
+func (w wanted) fetchBundles(
+	ctx context.Context, puller *remote.Puller, referrer name.Digest, count *bundleCount,
+) ([]candidate, error) {
 	manifest, err := signatureManifest(ctx, puller, referrer)
 	if isNotFound(err, "/manifests/"+referrer.DigestStr()) {
 		return nil, nil // listed and gone: such lists outlive what they list
@@ -135,6 +140,9 @@ func (w wanted) fetchBundles(ctx context.Context, puller *remote.Puller, referre
 		if !strings.HasPrefix(string(layer.MediaType), bundleMediaType) {
 			continue
 		}
+		if count.read.Add(1) > maxReferrers {
+			return nil, fmt.Errorf("referrer %s: more than the limit of %d bundles", referrer.DigestStr(), maxReferrers)
+		}
 		c, err := w.fetchBundle(ctx, puller, referrer.Context(), layer)
 		if err != nil {
 			return nil, fmt.Errorf("referrer %s: %w", referrer.DigestStr(), err)
@@ -142,9 +150,10 @@ func (w wanted) fetchBundles(ctx context.Context, puller *remote.Puller, referre
 		if c.evidence == nil && c.unusable == nil {
 			continue
 		}
-		if found = append(found, c); len(found) > maxSignatures {
-			return nil, fmt.Errorf("referrer %s: more than %d bundles", referrer.DigestStr(), maxSignatures)
+		if count.kept.Add(1) > maxSignatures {
+			return nil, fmt.Errorf("referrer %s: more than the limit of %d signatures", referrer.DigestStr(), maxSignatures)
 		}
+		found = append(found, c)
 	}
 	return found, nil
 }
