@@ -150,8 +150,9 @@ func (d *download) append(ctx context.Context, resp *http.Response) error {
 	}
 	n, err := d.content.ReadFrom(io.LimitReader(body, d.limit+1-before))
 	var stalled *StalledError
+	var large *TooLargeError
 	switch {
-	case err != nil && (ctx.Err() != nil || (n == 0 && errors.As(err, &stalled))):
+	case err != nil && (ctx.Err() != nil || (n == 0 && errors.As(err, &stalled)) || errors.As(err, &large)):
 		return err
 	case err == nil && (d.size < 0 || before+n >= d.size):
 		return nil

@@ -20,8 +20,8 @@ func readLimited(r io.Reader, what string, limit int64) ([]byte, error) {
 	return content.Bytes(), nil
 }
 
-// manifestLimit bounds what a registry may answer where the client library reads whole bodies into memory: manifests and
-// lists of referrers. Blobs are bounded where they are read.
+// manifestLimit bounds what a registry may answer where the client library reads bodies to their end: manifests, lists of
+// referrers, and the greeting under /v2/. Blobs are bounded where they are read.
 type manifestLimit struct {
 	next  http.RoundTripper
 	limit int64
@@ -29,7 +29,7 @@ type manifestLimit struct {
 
 func (m *manifestLimit) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := m.next.RoundTrip(req)
-	if err != nil || !wantsManifest(req) {
+	if err != nil || !wantsDocument(req) {
 		return resp, err
 	}
 	if req.Method != http.MethodHead && resp.ContentLength > m.limit {
@@ -40,13 +40,18 @@ func (m *manifestLimit) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// wantsManifest looks at where a chain of redirects began, since its end has another path.
-func wantsManifest(req *http.Request) bool {
+// wantsDocument looks at where a chain of redirects began, since its end has another path.
+func wantsDocument(req *http.Request) bool {
 	for req.Response != nil && req.Response.Request != nil {
 		req = req.Response.Request
 	}
-	path := req.URL.Path
-	return strings.HasPrefix(path, "/v2/") && (strings.Contains(path, "/manifests/") || strings.Contains(path, "/referrers/"))
+	path, ok := strings.CutPrefix(req.URL.Path, "/v2/")
+	if !ok || path == "" {
+		return ok
+	}
+	elements := strings.Split(path, "/") // REPOSITORY/KIND/REFERENCE, and a repository may be called manifests
+	kind := elements[max(0, len(elements)-2)]
+	return kind == "manifests" || kind == "referrers"
 }
 
 // limitedBody fails, instead of ending, when there is more than limit bytes.

@@ -37,7 +37,8 @@ func (c *Client) authenticate(ctx context.Context, named name.Repository, scope 
 		credentials = authn.Anonymous
 	}
 	r := &repository{name: named, retries: c.retries, maxManifestBytes: c.maxManifestBytes, noCredentials: noCredentials}
-	authenticated, err := transport.NewWithContext(ctx, named.Registry, credentials, c.transport, []string{named.Scope(scope)})
+	bounded := &manifestLimit{next: c.transport, limit: c.maxManifestBytes}
+	authenticated, err := transport.NewWithContext(ctx, named.Registry, credentials, bounded, []string{named.Scope(scope)})
 	if err != nil {
 		return nil, r.explain(err)
 	}

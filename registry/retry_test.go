@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -260,5 +261,60 @@ func TestSlowIsNotSilent(t *testing.T) {
 	}
 	if n := len(slow.asked()); n != 1 {
 		t.Errorf("asked %d times, want once", n)
+	}
+}
+
+// TestCrumbs has servers that never pause for long and never come to an end.
+func TestCrumbs(t *testing.T) {
+	t.Parallel()
+	crumbs := func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = w.Write([]byte(" "))
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	for _, path := range []string{"/v2/", manifests, blobs} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			s := plainServer(t)
+			s.push(t, "p:1", large())
+			s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == path || path != "/v2/" && strings.Contains(r.URL.Path, path) {
+					crumbs(w, r)
+				}
+			})
+			_, err := pull(t, open(t, registry.Config{
+				Sources: s.trusting(), StallTimeout: time.Second, Retries: registry.Retries{Attempts: 1},
+			}), s.host+"/p:1")
+			if path == "/v2/" {
+				if err != nil { // what a greeting says does not matter
+					t.Error(err)
+				}
+			} else if !errors.As(err, new(*registry.StalledError)) {
+				t.Errorf("got error %v, want a StalledError", err)
+			}
+		})
+	}
+}
+
+// TestEndlessGreeting has a registry that talks for as long as anybody listens, before it was asked for anything.
+func TestEndlessGreeting(t *testing.T) {
+	s := plainServer(t)
+	s.push(t, "manifests/p:1", large())
+	var sent atomic.Int64
+	s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
+		for piece := make([]byte, 1<<16); r.URL.Path == "/v2/" && sent.Load() < 256*megabyte; sent.Add(int64(len(piece))) {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	})
+	client := open(t, registry.Config{Sources: s.trusting(), MaxManifestBytes: 32 << 10})
+	if _, err := pull(t, client, s.host+"/manifests/p:1"); err != nil { // whose module is larger than a manifest may be
+		t.Error(err)
+	}
+	if n := sent.Load(); n >= 256*megabyte {
+		t.Errorf("%d bytes were read", n)
 	}
 }

@@ -13,7 +13,11 @@ import (
 // slow line takes as long as it takes, while a dead line carries nothing at all.
 const DefaultStallTimeout = 30 * time.Second
 
-// StalledError reports a server that neither sent nor took anything for a whole stall timeout.
+// leastProgress is what a server must send within the stall timeout, unless its answer ends. Byte by byte, a manifest could
+// last for years; the slowest of lines carry more than this.
+const leastProgress = 8 << 10
+
+// StalledError reports a server that took nothing for a whole stall timeout, or sent nothing or next to nothing.
 type StalledError struct {
 	Host  string
 	After time.Duration
@@ -28,8 +32,8 @@ func (e *StalledError) Hint() string {
 	return fmt.Sprintf("check that %q works and that no firewall or proxy on the way drops its answers", e.Host)
 }
 
-// stallGuard gives up a request on which nothing moves: no connection, no piece of its body taken, no header, no piece of
-// the answer. The clock runs only while somebody waits for the server, so a reader may take its time.
+// stallGuard gives up a request on which nothing moves: no connection, no piece of its body taken, no header, or less than
+// leastProgress of the answer. The clock runs only while somebody waits for the server, so a reader may take its time.
 type stallGuard struct {
 	next    http.RoundTripper
 	timeout time.Duration
@@ -47,7 +51,7 @@ func (g *stallGuard) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &watchedAnswer{ReadCloser: resp.Body, watch: w}
+	resp.Body = &watchedAnswer{ReadCloser: resp.Body, watch: w, left: w.timeout}
 	return resp, nil
 }
 
@@ -98,16 +102,23 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// watchedAnswer gives each read its own time.
+// watchedAnswer starts the time anew with each leastProgress bytes, and counts only what reads take of it.
 type watchedAnswer struct {
 	io.ReadCloser
 	watch *watch
+	left  time.Duration
+	moved int // bytes since the time started
 }
 
 func (b *watchedAnswer) Read(p []byte) (int, error) {
-	b.watch.timer.Reset(b.watch.timeout)
+	began := time.Now()
+	b.watch.timer.Reset(b.left)
 	defer b.watch.timer.Stop()
 	n, err := b.ReadCloser.Read(p)
+	b.left -= time.Since(began)
+	if b.moved += n; b.moved >= leastProgress {
+		b.left, b.moved = b.watch.timeout, 0
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.watch.cause(err)
 	}
