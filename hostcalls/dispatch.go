@@ -47,12 +47,16 @@ type Caller struct {
 	grants     Grants
 	resources  []Resource
 	log        guestLog
+	denials    denials
 }
 
 // Evaluation returns the caller for one evaluation by policy, which has grants and may read resources of the cluster. One
 // goroutine at a time may use it.
 func (d *Dispatcher) Evaluation(policy string, grants Grants, resources []Resource) *Caller {
-	return &Caller{dispatcher: d, policy: policy, grants: grants, resources: resources, log: guestLog{left: maxLogLines}}
+	return &Caller{
+		dispatcher: d, policy: policy, grants: grants, resources: resources,
+		log: guestLog{left: maxLogLines}, denials: denials{left: maxDenials},
+	}
 }
 
 // Call makes one host call and returns what the guest gets: a payload, or an error whose text the guest sees.
@@ -67,9 +71,8 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 		return nil, nil
 	}
 	if namespace != "tracing" && !c.grants.Allow(path) {
-		c.dispatcher.log.Error("Policy tried to use a host capability it doesn't have access to",
-			zap.String("policy", c.policy), zap.String("capability", string(path)),
-			zap.Stringer("allowed_capabilities", c.grants))
+		c.denials.write(c.dispatcher.log, c.policy, "Policy tried to use a host capability it doesn't have access to",
+			deniedName("capability", string(path)), zap.Stringer("allowed_capabilities", c.grants))
 		return nil, &DeniedError{Path: path}
 	}
 	capability, ok := c.dispatcher.capabilities[path]

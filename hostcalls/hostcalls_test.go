@@ -181,3 +181,37 @@ func TestCall_logIsBounded(t *testing.T) {
 		t.Errorf("%d lines, the last %q", logs.Len(), logs.All()[logs.Len()-1].Message)
 	}
 }
+
+func TestCall_denialsAreBounded(t *testing.T) {
+	granted, err := hostcalls.ParseGrants([]string{"kubernetes/*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := map[hostcalls.Path]hostcalls.Capability{hostcalls.KubernetesGetResource: func(payload []byte) (hostcalls.Request, error) {
+		return hostcalls.Request{Reads: hostcalls.Resource{APIVersion: "v1", Kind: string(payload)}}, nil
+	}}
+	core, logs := observer.New(zapcore.DebugLevel)
+	dispatcher := hostcalls.NewDispatcher(reads, zap.New(core))
+	for range 2 { // each evaluation is heard again
+		caller := dispatcher.Evaluation("p", granted, nil)
+		for i := range 1000 {
+			name := strings.Repeat("a", i)
+			if _, err := caller.Call(t.Context(), "oci", name, nil); err == nil {
+				t.Fatal("a capability that was not granted was called")
+			}
+			if _, err := caller.Call(t.Context(), "kubernetes", "get_resource", []byte(name)); err == nil {
+				t.Fatal("a kind that was not granted was read")
+			}
+		}
+	}
+	if logs.Len() != 20 || logs.All()[9].Message != "further violations are not logged: too many in one evaluation" {
+		t.Errorf("%d lines, the last %q", logs.Len(), logs.All()[logs.Len()-1].Message)
+	}
+	logs.TakeAll()
+	if _, err := dispatcher.Evaluation("p", granted, nil).Call(t.Context(), "oci", strings.Repeat("a", 1<<20), nil); err == nil {
+		t.Fatal("a capability that was not granted was called")
+	}
+	if name := logs.All()[0].ContextMap()["capability"].(string); len(name) > 300 {
+		t.Errorf("%d bytes of a name are logged", len(name))
+	}
+}

@@ -18,8 +18,8 @@ func (c *Caller) checkReads(reads Resource) error {
 	if reads == (Resource{}) || slices.Contains(c.resources, reads) {
 		return nil
 	}
-	c.dispatcher.log.Error("Policy tried to access a Kubernetes resource it doesn't have access to",
-		zap.String("policy", c.policy), zap.Stringer("resource_requested", reads), zap.Stringers("resources_allowed", c.resources))
+	c.denials.write(c.dispatcher.log, c.policy, "Policy tried to access a Kubernetes resource it doesn't have access to",
+		deniedName("resource_requested", reads.String()), zap.Stringers("resources_allowed", c.resources))
 	return &ReadDeniedError{Resource: reads}
 }
 
