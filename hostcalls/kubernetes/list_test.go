@@ -241,6 +241,31 @@ func TestList_many(t *testing.T) {
 	}
 }
 
+// Few selections may hold as much as many.
+func TestList_large(t *testing.T) {
+	s := newAPIServer(t)
+	for i := range 20 {
+		s.puts(podNamed("n", fmt.Sprintf("pod-%d", i)))
+	}
+	p := newPolicy(t, s.opens(kubernetes.Config{Memory: 2000}), "v1 Pod")
+	const more = 10
+	asks := func(i int) bool {
+		s.asked()
+		p.gets("list_resources_all", fmt.Sprintf(`{"api_version":"v1","kind":"Pod","label_selector":"app!=%d"}`, i))
+		return slices.ContainsFunc(s.asked(), func(request string) bool { return strings.Contains(request, "limit=500") })
+	}
+	for i := range more {
+		asks(i)
+	}
+	eventually(t, "no more watches than fit, and the last one", func() bool { n := s.watchers(); return n > 0 && n <= 2 })
+	if asks(more - 1) {
+		t.Error("what was listed last was listed again")
+	}
+	if !asks(0) {
+		t.Error("what was listed first is still held")
+	}
+}
+
 func TestList_hammer(t *testing.T) {
 	s := newAPIServer(t)
 	s.puts(podNamed("n", "a"))

@@ -20,12 +20,17 @@ import (
 type Config struct {
 	UserAgent string        // who the API server's audit log shows as asking; client-go's own when empty
 	Idle      time.Duration // how long a watch that nobody reads goes on; 0: DefaultIdle
+	Memory    int           // bytes of objects that watches hold when another begins, or else the idlest end; 0: DefaultMemory
 	Log       *zap.Logger   // nil: nothing is logged
 }
 
 // DefaultIdle is longer than the pauses inside of one audit scan, and shorter than what is usual between two: a scan lists
 // each kind once, and in between the memory is free.
 const DefaultIdle = 15 * time.Minute
+
+// DefaultMemory is that of some hundred thousand pods. Policies choose what they list, and each selection holds objects of
+// its own, be they the same as another's.
+const DefaultMemory = 1 << 30
 
 // What is remembered of single objects and of verdicts about access, and for how long: long enough for the requests of one
 // rollout, too short to be surprised by.
@@ -74,6 +79,9 @@ func Open(cfg Config) (*Cluster, error) {
 	if cfg.Idle == 0 {
 		cfg.Idle = DefaultIdle
 	}
+	if cfg.Memory == 0 {
+		cfg.Memory = DefaultMemory
+	}
 	length := func(text []byte) int { return len(text) }
 	return &Cluster{
 		client:     client,
@@ -81,7 +89,7 @@ func Open(cfg Config) (*Cluster, error) {
 		discovered: hostcalls.NewMemo(discoveredFor, discoveredMost, func(known kinds) int { return len(known) + 1 }),
 		objects:    hostcalls.NewMemo(remember, objectBytes, length),
 		verdicts:   hostcalls.NewMemo(remember, verdictBytes, length),
-		watches:    newWatches(cfg.Idle),
+		watches:    newWatches(cfg.Idle, cfg.Memory),
 	}, nil
 }
 

@@ -42,6 +42,13 @@ func (s *store) list(of hostcalls.Resource) []byte {
 	return append(to, ']', '}')
 }
 
+// size returns the bytes of all objects in the store.
+func (s *store) size() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.bytes
+}
+
 // changedSince reports whether anything was put into the store or taken out of it after an instant.
 func (s *store) changedSince(instant time.Time) bool {
 	s.mu.RLock()

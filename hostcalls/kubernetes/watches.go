@@ -21,19 +21,20 @@ var (
 
 // watches are the watches of a cluster that go on.
 type watches struct {
-	idle time.Duration
-	ctx  context.Context // of everything that runs between two lists
-	stop context.CancelFunc
-	runs sync.WaitGroup
+	idle   time.Duration
+	memory int             // see Config
+	ctx    context.Context // of everything that runs between two lists
+	stop   context.CancelFunc
+	runs   sync.WaitGroup
 
 	mu         sync.Mutex
 	byIdentity map[identity]*watch
 	trimmer    *time.Timer // nil when there is nothing to trim
 }
 
-func newWatches(idle time.Duration) *watches {
+func newWatches(idle time.Duration, memory int) *watches {
 	ctx, stop := context.WithCancel(context.Background())
-	return &watches{idle: idle, ctx: ctx, stop: stop, byIdentity: map[identity]*watch{}}
+	return &watches{idle: idle, memory: memory, ctx: ctx, stop: stop, byIdentity: map[identity]*watch{}}
 }
 
 // acquire returns the watch of that identity, which is started if there is none. It goes on at least until it is released.
@@ -50,6 +51,8 @@ func (c *Cluster) acquire(id identity, begin func() *source) (*watch, error) {
 	}
 	if len(all.byIdentity) >= maxWatches && !all.evict() {
 		return nil, errTooManyWatches
+	}
+	for all.held() > all.memory && all.evict() { // those that are waited for stay: evaluations in flight are bounded
 	}
 	ctx, stop := context.WithCancel(all.ctx)
 	w := &watch{source: begin(), store: newStore(), stop: stop, ended: make(chan struct{}), waiting: 1}
@@ -88,6 +91,14 @@ func (all *watches) find(id identity) *watch {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	return all.byIdentity[id]
+}
+
+// held returns the bytes of all objects in the stores.
+func (all *watches) held() (size int) {
+	for _, w := range all.byIdentity {
+		size += w.store.size()
+	}
+	return size
 }
 
 // evict ends the watch that was used least recently, if there is one that nobody waits for.
