@@ -132,14 +132,13 @@ func isRefusal(answer *transport.Error) bool {
 // that it is in trouble.
 func isUnavailable(err error) bool {
 	var (
-		stalled *StalledError
-		lookup  *net.DNSError
-		answer  *transport.Error
+		lookup *net.DNSError
+		answer *transport.Error
 	)
 	if errors.As(err, &answer) {
 		return inTrouble(answer.StatusCode)
 	}
-	return errors.As(err, &stalled) || errors.As(err, &lookup) || transient(err)
+	return silent(err) || errors.As(err, &lookup) || transient(err)
 }
 
 func hint(host string, err error) string {
@@ -155,6 +154,8 @@ func hint(host string, err error) string {
 		return fmt.Sprintf("list the CA of %q under source_authorities in the sources file", host)
 	case errors.As(err, &operation) && operation.Op == "dial": // before the next, for the same reason
 		return fmt.Sprintf("check that %q is up, and that it can be reached from here", host)
+	case silent(err): // and for the same reason
+		return (&StalledError{Host: host}).Hint()
 	case errors.As(err, &hinted):
 		return hinted.Hint()
 	case errors.Is(err, http.ErrSchemeMismatch):

@@ -127,29 +127,39 @@ func inTrouble(status int) bool {
 }
 
 // transient reports whether a connection may come about the next time. A certificate that nobody vouches for and a host
-// without an address are no matters of time; neither is a server that took a request and fell silent, after which
-// everybody has waited long enough.
+// without an address are no matters of time; neither is a server that was silent when it was called or took a request
+// and fell silent, after which everybody has waited long enough.
 func transient(err error) bool {
 	var (
-		stalled   *StalledError
 		lookup    *net.DNSError
 		operation *net.OpError
 		stream    streamError
-		timeout   interface{ Timeout() bool }
 	)
 	switch {
-	case errors.As(err, &stalled):
-		return false
 	case errors.As(err, &stream):
 		return true
 	case errors.As(err, &lookup):
 		return !lookup.IsNotFound
+	case silent(err):
+		return false
 	case errors.As(err, &operation):
 		return operation.Op != "remote error" && operation.Op != "local error" // those are alerts of TLS
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return true
 	}
-	return errors.As(err, &timeout) && timeout.Timeout()
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// silent reports whether a server let a whole timeout pass: it took no connection, did not shake hands, or stalled. A
+// connection that broke after its time is another thing: the network says so, and may mend.
+func silent(err error) bool {
+	var (
+		stalled   *StalledError
+		operation *net.OpError
+		timeout   interface{ Timeout() bool }
+	)
+	if errors.As(err, &operation) && operation.Op != "dial" {
+		return false
+	}
+	return errors.As(err, &stalled) || (errors.As(err, &timeout) && timeout.Timeout())
 }
 
 // streamError is what an HTTP/2 connection breaks off one of its streams with. The type of net/http is hidden, but gives

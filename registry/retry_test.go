@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -207,6 +208,62 @@ func TestSilentServers(t *testing.T) {
 			}
 			wantError(t, err, "made no progress for 3s")
 		})
+	}
+}
+
+// TestSilentHandshake has a server that takes connections and does not shake hands: nobody waits for it again and again,
+// and the hint is about that, not about plain HTTP, which is tried behind it and refused.
+func TestSilentHandshake(t *testing.T) {
+	t.Parallel()
+	listener := listen(t, "127.0.0.1:0")
+	taken := make(chan int)
+	go func() {
+		var conns []net.Conn
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				break
+			}
+			conns = append(conns, conn)
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		taken <- len(conns)
+	}()
+	host := listener.Addr().String()
+	_, err := pull(t, open(t, registry.Config{}), host+"/p:1")
+	wantError(t, err, "TLS handshake timeout")
+	var failed *registry.FetchError
+	if !errors.As(err, &failed) || !strings.Contains(failed.Hint(), "firewall") {
+		t.Errorf("got error %v, want a hint at the silence", err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := <-taken; n != 1 {
+		t.Errorf("called %d times, want 1", n)
+	}
+}
+
+// TestCalledOff has somebody give up while a server is silent: what is left to try is not tried, nor complained about.
+func TestCalledOff(t *testing.T) {
+	t.Parallel()
+	listener := listen(t, "127.0.0.1:0")
+	defer listener.Close()
+	reason := errors.New("somebody pressed Ctrl-C")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		conn, err := listener.Accept()
+		cancel(reason)
+		if err == nil {
+			conn.Close()
+		}
+	}()
+	_, err := open(t, registry.Config{}).Fetch(ctx, parse(t, listener.Addr().String()+"/p:1"))
+	var plain *registry.PlainHTTPError
+	if !errors.Is(err, reason) || errors.As(err, &plain) {
+		t.Errorf("got error %v, want nothing but why it was called off", err)
 	}
 }
 

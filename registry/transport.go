@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -125,6 +126,11 @@ func hostKey(host string) string {
 func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 	host := hostKey(req.URL.Host)
 	switch {
+	case req.Context().Err() != nil: // the libraries that try plain HTTP next shall hear of that, and not of the refusal
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, context.Cause(req.Context())
 	case req.URL.Scheme == SchemeHTTP && !c.insecure[host]:
 		if req.Body != nil {
 			_ = req.Body.Close()
