@@ -98,12 +98,12 @@ func (l *Loader) loadPolicy(ctx context.Context, def Definition, load func() (*m
 	p := l.bind(def, m)
 	if err := p.checkSettings(ctx); err != nil {
 		failure := &LoadError{def.ID, def.Module, StageCheckSettings, err}
-		l.logFailure(failure)
+		l.logFailure(ctx, failure)
 		return nil, failure
 	}
 	if p.guest, err = m.compiled.NewGuest(l.guestConfig(def)); err != nil {
 		failure := &LoadError{def.ID, def.Module, StageCompile, err}
-		l.logFailure(failure)
+		l.logFailure(ctx, failure)
 		return nil, failure
 	}
 	p.warmUp(ctx)
@@ -114,16 +114,16 @@ func (l *Loader) loadPolicy(ctx context.Context, def Definition, load func() (*m
 func (l *Loader) loadModule(ctx context.Context, def Definition, fetch fetcher) (*module, error) {
 	found, failure := fetch(ctx, def)
 	if failure != nil {
-		l.logFailure(failure)
+		l.logFailure(ctx, failure)
 		return nil, failure
 	}
 	compiled, metadata, err := l.compile(ctx, found.code)
 	if err != nil {
 		failure := &LoadError{def.ID, def.Module, StageCompile, err}
-		l.logFailure(failure)
+		l.logFailure(ctx, failure)
 		return nil, failure
 	}
-	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), zap.String("digest", found.digest),
+	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), notEmpty("digest", found.digest),
 		zap.Bool("signed", found.signed), zap.Bool("mutating", metadata.Mutating))
 	return &module{compiled: compiled, metadata: metadata}, nil
 }
@@ -179,8 +179,12 @@ func (l *Loader) verify(ctx context.Context, def Definition, artifact *registry.
 	return l.Verifier.Verify(ctx, artifact.Digest)
 }
 
-// logFailure logs a failure under the message that log searches know for its stage.
-func (l *Loader) logFailure(failure *LoadError) {
+// logFailure logs a failure under the message that log searches know for its stage, and what can be done about it: where
+// other policies serve on, nothing else tells. A load that was called off is nobody's failure.
+func (l *Loader) logFailure(ctx context.Context, failure *LoadError) {
+	if ctx.Err() != nil {
+		return
+	}
 	message := "policy cannot be loaded"
 	switch failure.Stage {
 	case StageFetch:
@@ -189,7 +193,15 @@ func (l *Loader) logFailure(failure *LoadError) {
 		message = "policy cannot be verified"
 	}
 	l.Log.Error(message, zap.String("policy", string(failure.Policy)), zap.String("module", failure.Module),
-		zap.String("stage", string(failure.Stage)), zap.Error(failure.Err))
+		zap.String("stage", string(failure.Stage)), zap.Error(failure.Err), notEmpty("hint", failure.Hint()))
+}
+
+// notEmpty is a field of the log that is left out when there is nothing to say.
+func notEmpty(key, text string) zap.Field {
+	if text == "" {
+		return zap.Skip()
+	}
+	return zap.String(key, text)
 }
 
 // bind makes def's policy over m.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +308,42 @@ func TestLoad_fails(t *testing.T) {
 			}
 			if err := live.Retire(t.Context()); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLoad_logs holds that the log says of each failure what can be done, and keeps silent about a load that was called off.
+func TestLoad_logs(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	loader, logs := newLoader(t, host)
+	called, off := context.WithCancel(t.Context())
+	off()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		want []string
+	}{
+		"failed":     {t.Context(), []string{"policy download failed, hint: check the repository and the tag; some registries also answer so when credentials are missing"}},
+		"called off": {called, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := loader.Load(c.ctx, []policy.Definition{{ID: "p", Module: host + "/p:v1"}})
+			if set.Err() == nil {
+				t.Error("loaded")
+			}
+			if err := set.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			var failures []string
+			for _, entry := range logs.TakeAll() {
+				if entry.Level == zapcore.ErrorLevel {
+					failures = append(failures, fmt.Sprintf("%s, hint: %v", entry.Message, entry.ContextMap()["hint"]))
+				}
+			}
+			if !slices.Equal(failures, c.want) {
+				t.Errorf("logged %q, want %q", failures, c.want)
 			}
 		})
 	}

@@ -34,11 +34,11 @@ type files struct {
 
 // serve loads what o names and serves it until ctx ends.
 func serve(ctx context.Context, o options, stdout io.Writer) error {
-	f, err := readFiles(o)
+	log := logs.New(stdout, o.logFormat, o.logLevel, "policy_server")
+	f, err := readFiles(o, log)
 	if err != nil {
 		return err
 	}
-	log := logs.New(stdout, o.logFormat, o.logLevel, "policy_server")
 	for _, warning := range f.warnings {
 		log.Warn("configuration", zap.String("warning", warning))
 	}
@@ -73,12 +73,13 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	defer images.Close()
 	loader, err := newLoader(ctx, o, f, client, log)
 	if err != nil {
-		return err
+		return calledOff(ctx, err)
 	}
 	loader.Engine, loader.Calls = engine, capabilities.New(client, images, cluster, log)
+	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
 	set := loader.Load(ctx, f.definitions)
-	if err := set.Err(); err != nil && !o.continueOnErrors {
-		return errors.Join(err, set.Close(context.WithoutCancel(ctx)))
+	if err := set.Err(); err != nil && (!o.continueOnErrors || ctx.Err() != nil) {
+		return errors.Join(calledOff(ctx, err), set.Close(context.WithoutCancel(ctx)))
 	}
 	live := new(policy.Live)
 	if err := live.Swap(ctx, set); err != nil {
@@ -92,8 +93,16 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	}, policy.NewEvaluator(live, o.workers, o.alwaysAccept), log).Run(ctx)
 }
 
+// calledOff is why the start failed: err, unless it was called off, which would fail everything.
+func calledOff(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped before anything was served: %w", context.Cause(ctx))
+	}
+	return err
+}
+
 // readFiles reads and parses every file before anything else happens, so that a typing mistake costs no download.
-func readFiles(o options) (files, error) {
+func readFiles(o options, log *zap.Logger) (files, error) {
 	var f files
 	data, err := os.ReadFile(o.policies)
 	if err == nil {
@@ -124,7 +133,7 @@ func readFiles(o options) (files, error) {
 		}
 		f.verification = &config
 	}
-	f.trust, err = trust.Source(o.trustConfig, "trust config file", o.sigstoreCache)
+	f.trust, err = trust.Source(o.trustConfig, "trust config file", o.sigstoreCache, log)
 	return f, err
 }
 

@@ -43,7 +43,7 @@ func (f *moduleFlags) open(p places, storeDir string, log *zap.Logger) (*modules
 	if err != nil {
 		return nil, err
 	}
-	source, err := f.verification.trust(p)
+	source, err := f.verification.trust(p, log)
 	if err != nil {
 		return nil, err
 	}

@@ -75,8 +75,8 @@ func (f *verificationFlags) requirement(p places, log *zap.Logger) (*requirement
 }
 
 // trust is where the trust root comes from that keyless signatures need.
-func (f *verificationFlags) trust(p places) (verify.TrustSource, error) {
-	return trust.Source(f.trustConfig.Text, "PKI file", p.trustCache())
+func (f *verificationFlags) trust(p places, log *zap.Logger) (verify.TrustSource, error) {
+	return trust.Source(f.trustConfig.Text, "PKI file", p.trustCache(), log)
 }
 
 // asks reports whether a flag other than the config's asks for a signature.

@@ -3,9 +3,11 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,6 +129,31 @@ func TestSIGTERMLosesNothing(t *testing.T) {
 	s.stop(t)
 	if body := <-answered; !strings.Contains(body, "exceeded the allowed execution time") {
 		t.Errorf("the request in flight got %q", body)
+	}
+}
+
+// TestSIGTERMWhileStarting stops a server whose registry says nothing. It does not call that the registry's fault.
+func TestSIGTERMWhileStarting(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	s := launch(t, map[string]string{"policies": fmt.Sprintf("p: {module: %q}", listener.Addr().String()+"/p:v1")}, "--continue-on-errors")
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if output := s.output.String(); !strings.Contains(output, ` INFO policy_server: policies download `) || !strings.Contains(output, ` policies_count=1 status="init"`) {
+		t.Errorf("while it waits nobody reads what for:\n%s", output)
+	}
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if output := refusedToStart(t, s); !strings.HasSuffix(output, "\nError: stopped before anything was served: terminated signal received\n") || strings.Contains(output, "ERROR") {
+		t.Errorf("got\n%s", output)
 	}
 }
 

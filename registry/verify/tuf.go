@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
+	"go.uber.org/zap"
 )
 
 // publicGoodURL is where the trust root of the public-good instance is published.
@@ -39,6 +41,8 @@ type TUFConfig struct {
 	CacheDir string // created with mode 0700 when something is fetched
 	URL      string // of the repository; empty: the public-good instance's
 	Root     []byte // the root.json that trust in the repository begins with; nil: the public-good instance's, built in
+
+	Log *zap.Logger // told before the repository is asked, and when its silence is made up for; nil: nobody is
 }
 
 // NewTUF returns a TUF; nothing is fetched yet.
@@ -48,6 +52,9 @@ func NewTUF(config TUFConfig) *TUF {
 	}
 	if config.Root == nil {
 		config.Root = tuf.DefaultRoot()
+	}
+	if config.Log == nil {
+		config.Log = zap.NewNop()
 	}
 	return &TUF{config: config, turn: make(chan struct{}, 1)}
 }
@@ -74,6 +81,8 @@ func (t *TUF) TrustRoot(ctx context.Context) (*TrustRoot, error) {
 		if cacheErr != nil {
 			return nil, fmt.Errorf("trust root from %s: %w", t.config.URL, err)
 		}
+		t.config.Log.Warn("Sigstore trust root not fetched, the one in the cache is used",
+			zap.String("url", t.config.URL), zap.Duration("again_after", tufRetry), zap.Error(err))
 		root, next = cached, tufRetry
 	}
 	t.root, t.until = root, time.Now().Add(next)
@@ -83,7 +92,11 @@ func (t *TUF) TrustRoot(ctx context.Context) (*TrustRoot, error) {
 // online are options that fetch what the cache does not have or has for too long.
 func (t *TUF) online(ctx context.Context) *tuf.Options {
 	client := &http.Client{Timeout: tufPatience} // with the proxies of the environment
+	var announce sync.Once
 	return t.options(doer(func(req *http.Request) (*http.Response, error) {
+		announce.Do(func() {
+			t.config.Log.Info("Fetching sigstore data from remote TUF repository", zap.String("url", t.config.URL))
+		})
 		return client.Do(req.WithContext(ctx))
 	})).WithCacheValidity(tufFreshDays)
 }

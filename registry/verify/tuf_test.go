@@ -8,10 +8,15 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"policy-server/internal/sigstoretest"
 	"policy-server/registry/verify"
@@ -35,7 +40,11 @@ func newRepository(t *testing.T, content []byte, expires time.Time) *repository 
 }
 
 func (r *repository) source(cacheDir string) *verify.TUF {
-	return verify.NewTUF(verify.TUFConfig{CacheDir: cacheDir, URL: r.server.URL, Root: r.Root()})
+	return r.logging(cacheDir, nil)
+}
+
+func (r *repository) logging(cacheDir string, log *zap.Logger) *verify.TUF {
+	return verify.NewTUF(verify.TUFConfig{CacheDir: cacheDir, URL: r.server.URL, Root: r.Root(), Log: log})
 }
 
 const day = 24 * time.Hour
@@ -100,6 +109,35 @@ func TestTUF_unreachable(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// The log says that the network is needed, and that it failed while the cache makes up for it.
+func TestTUF_logs(t *testing.T) {
+	const fetching, made = "Fetching sigstore data from remote TUF repository", "Sigstore trust root not fetched, the one in the cache is used"
+	r, cache := newRepository(t, must[[]byte](t)(newAuthority(t).TrustedRoot()), time.Now().Add(7*day)), t.TempDir()
+	for _, step := range []struct {
+		name    string
+		prepare func()
+		want    []string
+	}{
+		{"first", func() {}, []string{fetching}},
+		{"in the cache", func() {}, nil},
+		{"unreachable", func() { fetchLongAgo(t, r, cache); r.server.Close() }, []string{fetching, made}},
+	} {
+		step.prepare()
+		core, logs := observer.New(zapcore.InfoLevel)
+		must[*verify.TrustRoot](t)(r.logging(cache, zap.New(core)).TrustRoot(t.Context()))
+		var got []string
+		for _, entry := range logs.All() {
+			got = append(got, entry.Message)
+			if entry.ContextMap()["url"] != r.server.URL {
+				t.Errorf("%s: %q does not name the repository: %v", step.name, entry.Message, entry.ContextMap())
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("%s: logged %q, want %q", step.name, got, step.want)
+		}
 	}
 }
 

@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"os"
 
+	"go.uber.org/zap"
+
 	"policy-server/registry/verify"
 )
 
 // Source returns the trust root in file, or, when none is named, where to get the public-good one, keeping it in
-// cacheDir. Nothing is fetched here. The file is called so in messages, which differ between the replaced programs.
-func Source(file, called, cacheDir string) (verify.TrustSource, error) {
+// cacheDir. Nothing is fetched here; when it is, log says so. The file is called so in messages, which differ between the
+// replaced programs.
+func Source(file, called, cacheDir string, log *zap.Logger) (verify.TrustSource, error) {
 	if file == "" {
-		return verify.FetchedTrust(verify.NewTUF(verify.TUFConfig{CacheDir: cacheDir}).TrustRoot), nil
+		return verify.FetchedTrust(verify.NewTUF(verify.TUFConfig{CacheDir: cacheDir, Log: log}).TrustRoot), nil
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {

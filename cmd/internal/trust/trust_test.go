@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+
 	"policy-server/cmd/internal/trust"
 	"policy-server/internal/sigstoretest"
 )
@@ -37,7 +39,7 @@ func TestSource(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			cache := filepath.Join(t.TempDir(), "cache")
-			_, err := trust.Source(tc.file, "PKI file", cache)
+			_, err := trust.Source(tc.file, "PKI file", cache, zap.NewNop())
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.want)) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
