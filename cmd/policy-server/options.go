@@ -83,7 +83,7 @@ func table() []option {
 		{flag: "docker-config-json-path", env: "KUBEWARDEN_DOCKER_CONFIG_JSON_PATH", placeholder: "DIR", help: "directory of the config.json with the registries' credentials",
 			set: func(o *options, text string) error { o.dockerConfig = text; return nil }},
 		{flag: "enable-metrics", env: "KUBEWARDEN_ENABLE_METRICS", help: "push metrics by OTLP"},
-		{flag: "always-accept-admission-reviews-on-namespace", env: "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE", placeholder: "NAMESPACE", help: "accept all requests in this namespace without evaluating them",
+		{flag: "always-accept-admission-reviews-on-namespace", env: "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE", placeholder: "NS", help: "accept all requests in this namespace without evaluating them",
 			set: func(o *options, text string) error { o.alwaysAccept = text; return nil }},
 		{flag: "policy-timeout", env: "KUBEWARDEN_POLICY_TIMEOUT", fallback: "2", placeholder: "SECONDS", help: "how long one evaluation may take, unless the policy says otherwise",
 			set: func(o *options, text string) (err error) { o.policyTimeout, err = parseSeconds(text); return err }},

@@ -23,7 +23,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	command := newCommand(stdout, stderr)
 	command.SetArgs(args)
-	return usage.Exit(command.ExecuteContext(ctx), stderr)
+	called, err := command.ExecuteContextC(ctx)
+	return usage.Exit(called, err, stderr)
 }
 
 func newCommand(stdout, stderr io.Writer) *cobra.Command {
@@ -31,22 +32,15 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		Use:                   "policy-server [OPTIONS] [COMMAND]",
 		Short:                 "Serve signed WebAssembly policies to Kubernetes admission",
 		Version:               build.Version,
-		SilenceUsage:          true,
 		DisableFlagsInUseLine: true,
-		SilenceErrors:         true,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(command *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage.Errorf("unrecognized subcommand '%s'", args[0])
+				return usage.UnknownCommand(command, args[0])
 			}
 			return nil
 		},
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	command.SetOut(stdout)
-	command.SetErr(stderr)
-	command.SetVersionTemplate("policy-server {{.Version}}\n")
 	command.Flags().BoolP("version", "V", false, "print the version")
-	command.SetFlagErrorFunc(usage.FlagError)
 	command.Flags().SortFlags = false // what belongs together stands together in the table
 	values := addFlags(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
@@ -57,15 +51,22 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		return serve(command.Context(), o, stdout)
 	}
 	command.AddCommand(newDocsCommand())
+	usage.Style(command, stdout, stderr)
 	return command
 }
 
 // newDocsCommand writes the reference of the command line to a file.
 func newDocsCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use:   "docs",
+		Use:   "docs --output <FILE>",
 		Short: "Write this command line's documentation, in Markdown, to a file",
-		Args:  cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage.Errorf("unexpected argument '%s' found", args[0])
+			}
+			return nil
+		},
+		DisableFlagsInUseLine: true,
 	}
 	output := command.Flags().StringP("output", "o", "", "file to write")
 	command.RunE = func(*cobra.Command, []string) error {

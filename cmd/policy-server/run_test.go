@@ -38,8 +38,11 @@ func TestUsageErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown flag":        {[]string{"--colour"}, "error: unexpected argument '--colour' found\n\nFor more information, try '--help'.\n"},
-		"unknown subcommand":  {[]string{"serve"}, "error: unrecognized subcommand 'serve'"},
+		"unknown flag":        {[]string{"--colour"}, "error: unexpected argument '--colour' found\n\nUsage: policy-server [OPTIONS] [COMMAND]\n\nFor more information, try '--help'.\n"},
+		"unknown subcommand":  {[]string{"serve"}, "error: unrecognized subcommand 'serve'\n  [possible values: docs, help]"},
+		"its flags":           {[]string{"serve", "--fast"}, "error: unrecognized subcommand 'serve'"},
+		"help about nothing":  {[]string{"help", "serve"}, "error: unrecognized subcommand 'serve'"},
+		"docs of something":   {[]string{"docs", "serve"}, "error: unexpected argument 'serve' found\n\nUsage: policy-server docs --output <FILE>\n"},
 		"value missing":       {[]string{"--port"}, "error: a value is required for '--port' but none was supplied"},
 		"flag twice":          {[]string{"--port", "1", "--port", "2"}, "error: the argument '--port' cannot be used multiple times"},
 		"switch twice":        {[]string{"--continue-on-errors", "--continue-on-errors"}, "error: the argument '--continue-on-errors' cannot be used multiple times"},
@@ -175,6 +178,11 @@ func TestHelpAndVersion(t *testing.T) {
 	code, help, _ := call(t, "--help")
 	if code != 0 {
 		t.Errorf("help: exit %d", code)
+	}
+	for line := range strings.Lines(help) {
+		if len([]rune(line)) > 121 { // the line break is one
+			t.Errorf("too wide: %q", line)
+		}
 	}
 	for _, s := range table() {
 		if strings.Contains(help, "--"+s.flag+" ") == s.hidden || strings.Contains(help, s.env) == s.hidden {

@@ -121,16 +121,11 @@ func arguments(positional []string, required ...string) cobra.PositionalArgs {
 func group(use, short, long string, below ...*cobra.Command) *cobra.Command {
 	command := newCommand(use, short, long, func(command *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			var known []string
-			for _, c := range command.Commands() {
-				known = append(known, c.Name())
-			}
-			return usage.Errorf("unrecognized subcommand '%s'\n  [possible values: %s]", args[0], strings.Join(known, ", "))
+			return usage.UnknownCommand(command, args[0])
 		}
 		return nil
 	})
 	command.RunE = func(command *cobra.Command, _ []string) error { return &noCommandError{command} }
-	command.FParseErrWhitelist.UnknownFlags = true // they are an unknown command's, which is the better complaint
 	command.AddCommand(below...)
 	return command
 }

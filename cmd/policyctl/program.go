@@ -27,14 +27,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{name: calledAs(args), stdin: stdin, stdout: stdout, stderr: stderr}
 	command := p.command()
 	command.SetArgs(spreadCapabilities(args[min(1, len(args)):]))
-	err := command.ExecuteContext(ctx)
+	called, err := command.ExecuteContextC(ctx)
 	var none *noCommandError
 	if errors.As(err, &none) {
 		command.SetOut(stderr)
 		_ = none.command.Help() // there is nobody to tell that stderr is closed
 		return 2
 	}
-	return usage.Exit(err, stderr)
+	return usage.Exit(called, err, stderr)
 }
 
 // program is what every command shares: its streams and the flags that go before or behind any command.
@@ -75,13 +75,7 @@ with; 1 when something failed; 2 when the command line is wrong.`,
 		p.policiesCommand(), p.pullCommand(), p.pushCommand(), p.rmCommand(), p.runCommand(), p.saveCommand(), p.scaffoldCommand(),
 		p.signCommand(), p.verifyCommand())
 	command.Version = p.version()
-	command.SilenceUsage, command.SilenceErrors = true, true
-	command.CompletionOptions = cobra.CompletionOptions{DisableDefaultCmd: true}
-	command.SetOut(p.stdout)
-	command.SetErr(p.stderr)
-	command.SetVersionTemplate(p.name + " {{.Version}}\n")
-	command.SetFlagErrorFunc(usage.FlagError)
-	command.SetUsageTemplate(strings.NewReplacer(".FlagUsages", ".FlagUsagesWrapped 120", "\n  {{.CommandPath}} [command]", "").Replace(command.UsageTemplate()))
+	usage.Style(command, p.stdout, p.stderr)
 	command.Flags().BoolP("version", "V", false, "print the version")
 	p.verbose.add(command.PersistentFlags(), "verbose", "v", "log details as well")
 	p.noColor.add(command.PersistentFlags(), "no-color", "", "accepted and without effect: nothing is coloured")

@@ -16,7 +16,12 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		"unknown command":             {"rum", "unrecognized subcommand 'rum'\n  [possible values: annotate, "},
 		"unknown command with flags":  {"rum -r request.json", "unrecognized subcommand 'rum'"},
-		"unknown flag":                {"run --fast", "unexpected argument '--fast' found"},
+		"unknown command's help":      {"help rum", "unrecognized subcommand 'rum'\n  [possible values: annotate, "},
+		"unknown scaffold's help":     {"help scaffold rum", "unrecognized subcommand 'rum'\n  [possible values: verification-config]"},
+		"help about an argument":      {"help run p.wasm", "unexpected argument 'p.wasm' found"},
+		"flag of no command":          {"--fast run", "unexpected argument '--fast' found\n\nUsage: kwctl [OPTIONS] <COMMAND>\n"},
+		"flag and no command":         {"scaffold --fast", "unexpected argument '--fast' found\n\nUsage: kwctl scaffold [OPTIONS] <COMMAND>\n"},
+		"unknown flag":                {"run --fast", "unexpected argument '--fast' found\n\nUsage: kwctl run [OPTIONS] --request-path <FILE> <POLICY>\n"},
 		"unknown short flag":          {"run -x", "unexpected argument '-x' found"},
 		"flag without value":          {"run -r", "a value is required for '-r' but none was supplied"},
 		"annotate without anything":   {"annotate", "the following required arguments were not provided:\n  --metadata-path <FILE>\n  --output-path <FILE>\n  <WASM>"},
@@ -69,7 +74,7 @@ func TestNoCommand(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	u := newUser(t)
-	for _, args := range []string{"--help", "-h", "help", "help run", "run --help", "pull -h", "-v push --help", "verify --no-color --help", "inspect --help", "annotate --help", "digest -h", "save -h", "load -h", "rm -h", "policies -h", "sign -h", "generate-key-pair -h", "scaffold -h", "scaffold verification-config -h", "completions -h"} {
+	for _, args := range []string{"--help", "-h", "help", "help run", "help help", "help scaffold verification-config", "run --help", "pull -h", "-v push --help", "verify --no-color --help", "inspect --help", "annotate --help", "digest -h", "save -h", "load -h", "rm -h", "policies -h", "sign -h", "generate-key-pair -h", "scaffold -h", "scaffold verification-config -h", "completions -h"} {
 		r := u.does(strings.Fields(args)...)
 		if r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, "Usage:\n  kwctl") {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", args, r.code, r.stdout, r.stderr)

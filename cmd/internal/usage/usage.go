@@ -31,11 +31,14 @@ func Missing(arguments ...string) error {
 }
 
 // FlagError words what pflag found wrong with the command line. It is what cobra's SetFlagErrorFunc wants.
-func FlagError(_ *cobra.Command, err error) error {
+func FlagError(command *cobra.Command, err error) error {
 	var worded *Error
 	var invalid *pflag.InvalidValueError
 	var unknown *pflag.NotExistError
 	var missing *pflag.ValueRequiredError
+	if before := command.Flags().Args(); command.HasSubCommands() && len(before) > 0 {
+		return UnknownCommand(command, before[0]) // whose flags these are
+	}
 	switch {
 	case errors.As(err, &worded):
 		return worded
@@ -57,14 +60,14 @@ func dashed(name string) string {
 }
 
 // Exit prints why a program ended to stderr, with what an operator can do about it, and returns its exit code: 0 without
-// an error, 2 when it was called wrongly, 1 otherwise.
-func Exit(err error, stderr io.Writer) int {
+// an error, 2 when it was called wrongly, 1 otherwise. Command is the one that was called, as cobra's ExecuteC returns it.
+func Exit(command *cobra.Command, err error, stderr io.Writer) int {
 	var wrong *Error
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "error: %v\n\nFor more information, try '--help'.\n", err)
+		fmt.Fprintf(stderr, "error: %v\n\nUsage: %s\n\nFor more information, try '--help'.\n", err, command.UseLine())
 		return 2
 	}
 	fmt.Fprintf(stderr, "Error: %v\n", err)

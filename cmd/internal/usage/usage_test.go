@@ -23,9 +23,9 @@ func TestExit(t *testing.T) {
 		stderr string
 	}{
 		"success":           {nil, 0, ""},
-		"called wrongly":    {usage.Errorf("bad %s", "flag"), 2, "error: bad flag\n\nFor more information, try '--help'.\n"},
-		"missing":           {usage.Missing("--a <A>", "<B>"), 2, "error: the following required arguments were not provided:\n  --a <A>\n  <B>\n\nFor more information, try '--help'.\n"},
-		"not possible":      {usage.NotPossible("--a <A>", "x", []string{"y", "z"}), 2, "error: invalid value 'x' for '--a <A>'\n  [possible values: y, z]\n\nFor more information, try '--help'.\n"},
+		"called wrongly":    {usage.Errorf("bad %s", "flag"), 2, "error: bad flag\n\nUsage: tool [OPTIONS] <B>\n\nFor more information, try '--help'.\n"},
+		"missing":           {usage.Missing("--a <A>", "<B>"), 2, "error: the following required arguments were not provided:\n  --a <A>\n  <B>\n\nUsage: tool [OPTIONS] <B>\n\nFor more information, try '--help'.\n"},
+		"not possible":      {usage.NotPossible("--a <A>", "x", []string{"y", "z"}), 2, "error: invalid value 'x' for '--a <A>'\n  [possible values: y, z]\n\nUsage: tool [OPTIONS] <B>\n\nFor more information, try '--help'.\n"},
 		"failure":           {errors.New("no disk"), 1, "Error: no disk\n"},
 		"failure with hint": {fmt.Errorf("a: %w", hinted{"do b"}), 1, "Error: a: hinted\nHint: do b\n"},
 		"no hint to give":   {hinted{}, 1, "Error: hinted\n"},
@@ -33,7 +33,7 @@ func TestExit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			if code := usage.Exit(c.err, &stderr); code != c.code || stderr.String() != c.stderr {
+			if code := usage.Exit(&cobra.Command{Use: "tool [OPTIONS] <B>"}, c.err, &stderr); code != c.code || stderr.String() != c.stderr {
 				t.Errorf("exit code %d, stderr\n%s", code, &stderr)
 			}
 		})
