@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -235,10 +238,20 @@ func TestInventory(t *testing.T) {
 func TestOpen(t *testing.T) {
 	t.Run("no cluster", func(t *testing.T) {
 		t.Setenv("HOME", t.TempDir())
-		t.Setenv("KUBECONFIG", "")
 		t.Setenv("KUBERNETES_SERVICE_HOST", "")
-		if _, err := kubernetes.Open(kubernetes.Config{}); err == nil || !strings.HasPrefix(err.Error(), "find a cluster: ") {
-			t.Errorf("error is %v", err)
+		absent, broken := filepath.Join(t.TempDir(), "absent"), filepath.Join(t.TempDir(), "broken")
+		if err := os.WriteFile(broken, []byte("clusters: 1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for kubeconfig, want := range map[string]string{
+			"":     "find a cluster: there is no kubeconfig file, and this is no pod",
+			absent: fmt.Sprintf("find a cluster: KUBECONFIG names no file that is there: [%q]", absent),
+			broken: "find a cluster: error loading config file " + strconv.Quote(broken),
+		} {
+			t.Setenv("KUBECONFIG", kubeconfig)
+			if _, err := kubernetes.Open(kubernetes.Config{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("KUBECONFIG=%s: error is %v, want %s", kubeconfig, err, want)
+			}
 		}
 	})
 	t.Run("the wrong token", func(t *testing.T) {

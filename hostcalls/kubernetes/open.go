@@ -59,9 +59,16 @@ var ErrNoCluster = errors.New("this host is not connected to a Kubernetes cluste
 // Open finds out how the cluster is reached: from the files that KUBECONFIG lists, from ~/.kube/config, or from what a pod
 // is given, as all clients of Kubernetes do. It reads configuration and contacts nobody. The caller closes the Cluster.
 func Open(cfg Config) (*Cluster, error) {
-	loading := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
-	connection, err := loading.ClientConfig()
-	if err != nil {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	var absent clientcmd.MissingConfigError
+	rules.Warner = func(err error) { errors.As(err, &absent) } // if all files in KUBECONFIG are
+	connection, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	switch {
+	case err != nil && len(absent.Missing) > 0:
+		return nil, fmt.Errorf("find a cluster: KUBECONFIG names no file that is there: %q", absent.Missing)
+	case clientcmd.IsEmptyConfig(err): // which client-go says with an advice that is long out of date
+		return nil, errors.New("find a cluster: there is no kubeconfig file, and this is no pod")
+	case err != nil:
 		return nil, fmt.Errorf("find a cluster: %w", err)
 	}
 	connection.UserAgent = cfg.UserAgent
