@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -30,29 +31,42 @@ The password is that of the variable COSIGN_PASSWORD, which may be empty; withou
 	prefix.Text = "cosign"
 	prefix.add(command.Flags(), "output-key-prefix", "", "PREFIX", "of the names of the two files")
 	command.RunE = func(*cobra.Command, []string) error {
+		private, public := prefix.Text+".key", prefix.Text+".pub"
+		for _, name := range []string{private, public} { // before anybody types a password
+			if _, err := os.Lstat(name); err == nil {
+				return &keyExistsError{name}
+			}
+		}
 		password, err := choosePassword()
 		if err != nil {
 			return err
 		}
-		private, public, err := sign.GenerateKeyPair(password)
+		privateText, publicText, err := sign.GenerateKeyPair(password)
 		if err != nil {
 			return err
 		}
-		for _, file := range []struct {
-			name    string
-			content []byte
-			mode    os.FileMode
-		}{{prefix.Text + ".key", private, 0o600}, {prefix.Text + ".pub", public, 0o644}} {
-			if err := createFile(file.name, file.content, file.mode); err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(p.stdout, "%s\n", file.name); err != nil {
-				return err
-			}
+		if err := createFile(private, privateText, 0o600); err != nil {
+			return err
 		}
-		return nil
+		if err := createFile(public, publicText, 0o644); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "%s\n%s\n", private, public)
+		return err
 	}
 	return command
+}
+
+// keyExistsError reports a file of a key pair that is there already.
+type keyExistsError struct{ file string }
+
+func (e *keyExistsError) Error() string {
+	return fmt.Sprintf("cannot create file %s: %v", e.file, system(syscall.EEXIST))
+}
+
+// Hint says what to do without losing that key.
+func (*keyExistsError) Hint() string {
+	return "name another pair with --output-key-prefix, or move the file away: signatures by its key count as long as someone trusts it"
 }
 
 // createFile writes a file that is not there yet: somebody may still need the key of that name.
@@ -72,9 +86,30 @@ func readPrivateKey(file string) (*sign.Key, error) {
 	}
 	key, err := sign.ParseKey(text, password)
 	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", file, err)
+		return nil, &keyError{file, err}
 	}
 	return key, nil
+}
+
+// keyError reports a file that holds no private key to sign with, or one that cannot be opened.
+type keyError struct {
+	file string
+	err  error
+}
+
+func (e *keyError) Error() string { return fmt.Sprintf("key %s: %v", e.file, e.err) }
+func (e *keyError) Unwrap() error { return e.err }
+
+// Hint says where the password came from, which somebody who was never asked for it may not know.
+func (e *keyError) Hint() string {
+	var hinted interface{ Hint() string }
+	if errors.As(e.err, &hinted) {
+		return hinted.Hint()
+	}
+	if _, set := os.LookupEnv(passwordVariable); set && errors.Is(e.err, sign.ErrPassword) {
+		return "the password tried is the one in " + passwordVariable + "; without that variable it is asked for"
+	}
+	return ""
 }
 
 // choosePassword returns the password of a new key.

@@ -95,7 +95,7 @@ func (m *modules) fetch(ctx context.Context, uri string) ([]byte, error) {
 // verify looks at the signatures of uri and downloads nothing.
 func (m *modules) verify(ctx context.Context, uri string) error {
 	if m.verifier == nil {
-		return errors.New("could not retrieve sigstore options")
+		return &noRequirementError{}
 	}
 	ref, err := registry.ParseReference(uri)
 	if err != nil {
@@ -116,12 +116,23 @@ func (m *modules) verify(ctx context.Context, uri string) error {
 	return nil
 }
 
+// noRequirementError reports that a policy is to be verified and nobody says against what. The text is kwctl's.
+type noRequirementError struct{}
+
+func (*noRequirementError) Error() string { return "could not retrieve sigstore options" }
+
+// Hint lists the ways to say it.
+func (*noRequirementError) Hint() string {
+	return "say who must have signed the policy: --verification-key, --github-owner, --cert-email with --cert-oidc-issuer, " +
+		"or a verification config (--verification-config-path; scaffold verification-config prints one)"
+}
+
 // accepted logs what a policy was accepted for.
 func (m *modules) accepted(report verify.Report) {
-	m.log.Info("Policy successfully verified", zap.Stringer("digest", report.Digest.Digest()))
 	for _, met := range report.Met {
 		m.log.Info("signature accepted", zap.String("constraint", met.Path), zap.Stringer("signature", met.Signature))
 	}
+	m.log.Info("Policy successfully verified", zap.Stringer("digest", report.Digest.Digest()))
 }
 
 func (m *modules) refused(uri string, err error) error {

@@ -48,7 +48,12 @@ func TestSign_key(t *testing.T) {
 	if info, err := os.Stat("cosign.key"); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	u.does("generate-key-pair").fails(t, "Error: cannot create file cosign.key: File exists")
+	u.does("generate-key-pair").fails(t, "Error: cannot create file cosign.key: File exists\nHint: name another pair with --output-key-prefix, ")
+	u.writes("half.pub", "somebody's")
+	u.does("generate-key-pair", "--output-key-prefix", "half").fails(t, "Error: cannot create file half.pub: File exists")
+	if _, err := os.Stat("half.key"); !os.IsNotExist(err) {
+		t.Errorf("half a pair was made: %v", err)
+	}
 	r := u.must("sign", "--key", "cosign.key", "--layout", "legacy", "-a", "env=prod", "-a", "stable=true", uri)
 	if r.stdout != "Policy successfully signed: "+digest.Name()+"\n" ||
 		!strings.Contains(r.stderr, `INFO kwctl: signed digest="`+digest.Name()+`" layout="legacy" key="sha256:`) || strings.Contains(r.stderr, "logIndex") {
@@ -58,7 +63,7 @@ func TestSign_key(t *testing.T) {
 	u.does("verify", "-k", "cosign.pub", "-a", "env=test", uri).fails(t, "Image verification failed: missing signatures")
 
 	t.Setenv("COSIGN_PASSWORD", "another")
-	u.does("sign", "--key", "cosign.key", uri).fails(t, "Error: key cosign.key: private key: encrypted: decryption failed")
+	u.does("sign", "--key", "cosign.key", uri).fails(t, "Error: key cosign.key: the password does not open the private key: encrypted: decryption failed\nHint: the password tried is the one in COSIGN_PASSWORD;")
 }
 
 // TestSign_layouts holds where each layout puts a signature.

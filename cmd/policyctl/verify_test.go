@@ -107,7 +107,7 @@ func TestVerify_errors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nothing asked for": {[]string{host + "/pods:v1"}, "Error: could not retrieve sigstore options"},
+		"nothing asked for": {[]string{host + "/pods:v1"}, "Error: could not retrieve sigstore options\nHint: say who must have signed the policy: "},
 		"unsafe":            {[]string{"--allow-unsigned-unsafe", host + "/pods:v1"}, "Error: could not retrieve sigstore options"},
 		"unsigned":          {[]string{"-k", key, "registry://" + host + "/pods:v1"}, "Error: Policy registry://" + host + "/pods:v1 cannot be validated\nImage verification failed: missing signatures\n"},
 		"says what to do":   {[]string{"-k", key, host + "/pods:v1"}, "\nHint: sign " + host + "/pods@sha256:"},

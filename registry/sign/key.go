@@ -40,6 +40,9 @@ type given []byte
 
 func (g given) ask(bool) ([]byte, error) { return append([]byte{}, g...), nil }
 
+// ErrPassword is why an encrypted key cannot be read: it has another password, or the file is damaged.
+var ErrPassword = errors.New("the password does not open the private key")
+
 // ParseKey reads the first PEM block of text as a private key: encrypted by cosign, PKCS #8 (encrypted or not), SEC 1 or
 // PKCS #1. Legal keys, and what they sign with, are those registry/verify knows:
 //
@@ -48,7 +51,7 @@ func (g given) ask(bool) ([]byte, error) { return append([]byte{}, g...), nil }
 //	Ed25519       the payload itself
 //	RSA           PKCS #1 v1.5 with SHA-256; 2048, 3072 or 4096 bits
 //
-// Errors say nothing of the key's content.
+// Errors say nothing of the key's content. They wrap ErrPassword when the key is encrypted and the password does not open it.
 func ParseKey(text []byte, password Password) (*Key, error) {
 	block, _ := pem.Decode(text)
 	switch {
@@ -57,14 +60,19 @@ func ParseKey(text []byte, password Password) (*Key, error) {
 	case strings.Contains(block.Type, "PUBLIC"), block.Type == "CERTIFICATE":
 		return nil, fmt.Errorf("PEM block %q; want a private key", block.Type)
 	}
+	tried := false
 	private, err := cryptoutils.UnmarshalPEMToPrivateKey(text, func(confirm bool) ([]byte, error) {
 		typed, err := password()
 		if err != nil {
 			return nil, err
 		}
+		tried = true
 		return given(typed).ask(confirm)
 	})
-	if err != nil {
+	switch {
+	case err != nil && tried:
+		return nil, fmt.Errorf("%w: %w", ErrPassword, err)
+	case err != nil:
 		return nil, fmt.Errorf("private key: %w", err)
 	}
 	signer, ok := private.(crypto.Signer)

@@ -141,7 +141,7 @@ func TestParseKey_errors(t *testing.T) {
 	}{
 		"empty":          {nil, noPassword, "no PEM block"},
 		"public key":     {public, noPassword, `PEM block "PUBLIC KEY"; want a private key`},
-		"wrong password": {encrypted, password("another"), "decryption failed"},
+		"wrong password": {encrypted, password("another"), "the password does not open the private key: encrypted: decryption failed"},
 		"nobody asked":   {encrypted, noPassword, "nobody should ask"},
 		"RSA 1024":       {pkcs8(t, weak), noPassword, unsupported},
 		"P-521":          {pkcs8(t, p521), noPassword, unsupported},
