@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -282,4 +284,18 @@ func TestPlainModules(t *testing.T) {
 			t.Errorf("a secret is in %q", err)
 		}
 	})
+}
+
+// TestHintsNameTheServer holds that a hint is about who was asked, also when the reference does not spell it.
+func TestHintsNameTheServer(t *testing.T) {
+	for text, want := range map[string]string{
+		"busybox":            `check that "index.docker.io" is up`,
+		"ghcr.io/p:1":        `check that "ghcr.io" is up`,
+		"https://h.io:8/p.w": `check that "h.io:8" is up`,
+	} {
+		err := &registry.FetchError{Reference: parse(t, text), Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
+		if hint := err.Hint(); !strings.HasPrefix(hint, want) {
+			t.Errorf("%s: %s", text, hint)
+		}
+	}
 }

@@ -39,7 +39,7 @@ func (e *FetchError) Error() string { return fmt.Sprintf("fetch %q: %v", e.Refer
 func (e *FetchError) Unwrap() error { return e.Err }
 
 // Hint says what the operator can do next; empty when the text already says it.
-func (e *FetchError) Hint() string { return hint(e.Reference.Host(), e.Err) }
+func (e *FetchError) Hint() string { return hint(e.Reference.server(), e.Err) }
 
 // PushError reports a module that could not be pushed. Like FetchError, it holds no credentials.
 type PushError struct {
@@ -53,7 +53,7 @@ func (e *PushError) Error() string { return fmt.Sprintf("push %q: %v", e.Referen
 func (e *PushError) Unwrap() error { return e.Err }
 
 // Hint says what the operator can do next; empty when the text already says it.
-func (e *PushError) Hint() string { return hint(e.Reference.Host(), e.Err) }
+func (e *PushError) Hint() string { return hint(e.Reference.server(), e.Err) }
 
 // PlainHTTPError reports a request that would have gone out unencrypted to a host the operator did not list as insecure.
 // Nothing was sent.

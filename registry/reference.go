@@ -160,6 +160,14 @@ func (r Reference) Scheme() string { return r.scheme }
 // of http and https is dropped.
 func (r Reference) Host() string { return r.host }
 
+// server returns who is asked, which is not what Host says where Docker Hub is meant and not written.
+func (r Reference) server() string {
+	if r.scheme == SchemeRegistry {
+		return r.image.reference().Context().RegistryStr()
+	}
+	return r.host
+}
+
 // FilePath returns the path of a file reference, percent-escapes decoded; empty for the other schemes.
 func (r Reference) FilePath() string { return r.file }
 
