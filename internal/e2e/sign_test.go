@@ -37,17 +37,21 @@ func TestSignedPolicy(t *testing.T) {
 	module := writeIn(t, folder, "module.wasm", string(guests.Module(t, "accepts")))
 	signed := pushes(t, sources, module, host+"/signed:v1")
 	must("sign", "--sources-path", sources, "--key", pair+".key", "--layout", "legacy", "-a", "env=prod", signed)
+	bundled := pushes(t, sources, module, host+"/bundled:v1")
+	must("sign", "--sources-path", sources, "--key", pair+".key", "--layout", "bundle", "-a", "env=prod", bundled)
 	unsigned := pushes(t, sources, writeIn(t, folder, "other.wasm", string(guests.Module(t, "rejects"))), host+"/unsigned:v1")
 
 	verification := "apiVersion: v1\nallOf:\n- kind: pubKey\n  annotations: {env: prod}\n  key: |\n    " + strings.ReplaceAll(strings.TrimSpace(string(public)), "\n", "\n    ") + "\n"
 	served := started(t, launch(t, map[string]string{
-		"policies":          "signed: {module: '" + host + "/signed:v1'}\n",
+		"policies":          "signed: {module: '" + host + "/signed:v1'}\nbundled: {module: '" + host + "/bundled:v1'}\n",
 		"verification-path": verification,
 		"sources-path":      insecure,
 	}))
 	const review = `{"request":{"uid":"u1","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"operation":"CREATE","userInfo":{}}}`
-	if status, answer := served.post(t, "/validate/signed", []byte(review)); status != http.StatusOK || !strings.Contains(string(answer), `"allowed":true`) {
-		t.Errorf("%d %s", status, answer)
+	for _, name := range []string{"signed", "bundled"} {
+		if status, answer := served.post(t, "/validate/"+name, []byte(review)); status != http.StatusOK || !strings.Contains(string(answer), `"allowed":true`) {
+			t.Errorf("%s: %d %s", name, status, answer)
+		}
 	}
 	refused := launch(t, map[string]string{
 		"policies":          "unsigned: {module: '" + unsigned + "'}\n",
