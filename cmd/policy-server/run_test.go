@@ -141,6 +141,24 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// TestStartWarnings holds what the log says about files that are readable and probably not what was meant.
+func TestStartWarnings(t *testing.T) {
+	policies, sources, directory := file(t, "a: {module: 'file:///none.wasm', polcyMode: monitor}"), file(t, "insecure: [a.com]"), t.TempDir()
+	t.Setenv("DOCKER_CONFIG", "") // so that what the flag sets is taken back
+	code, stdout, _ := call(t, "--policies", policies, "--sources-path", sources, "--docker-config-json-path", directory, "--policies-download-dir", t.TempDir())
+	for _, want := range []string{
+		`WARN policy_server: configuration warning="` + policies + `: a.polcyMode: unknown key, ignored"`,
+		`WARN policy_server: configuration warning="` + sources + `: insecure: unknown key, ignored"`,
+		`WARN policy_server: registries are asked without credentials: --docker-config-json-path must name the directory that holds config.json error="stat ` + directory,
+		`WARN policy_server: no verification config: policies are served unsigned`,
+		`ERROR policy_server: policy download failed policy="a" `,
+	} {
+		if code != 1 || !strings.Contains(stdout, want) {
+			t.Errorf("exit %d, log lacks %s:\n%s", code, want, stdout)
+		}
+	}
+}
+
 func TestResolve(t *testing.T) {
 	environment := map[string]string{
 		"KUBEWARDEN_PORT": "8443", "KUBEWARDEN_LOG_LEVEL": "trace", "KUBEWARDEN_CONTINUE_ON_ERRORS": "true",

@@ -42,10 +42,8 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	for _, warning := range f.warnings {
 		log.Warn("configuration", zap.String("warning", warning))
 	}
-	if o.dockerConfig != "" {
-		if err := os.Setenv("DOCKER_CONFIG", o.dockerConfig); err != nil { // where Docker's own libraries look
-			return err
-		}
+	if err := useDockerConfig(o.dockerConfig, log); err != nil {
+		return err
 	}
 	// Guests may keep as many processors busy as there are evaluations: one more lets timers and the network go on.
 	goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), o.workers+1))
@@ -93,6 +91,17 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	}, policy.NewEvaluator(live, o.workers, o.alwaysAccept), log).Run(ctx)
 }
 
+// useDockerConfig points Docker's own libraries to a directory, if one is named.
+func useDockerConfig(directory string, log *zap.Logger) error {
+	if directory == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(directory, "config.json")); err != nil {
+		log.Warn("registries are asked without credentials: --docker-config-json-path must name the directory that holds config.json", zap.Error(err))
+	}
+	return os.Setenv("DOCKER_CONFIG", directory)
+}
+
 // calledOff is why the start failed: err, unless it was called off, which would fail everything.
 func calledOff(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -106,7 +115,11 @@ func readFiles(o options, log *zap.Logger) (files, error) {
 	var f files
 	data, err := os.ReadFile(o.policies)
 	if err == nil {
-		f.definitions, f.warnings, err = policy.ParseDefinitions(data)
+		var ignored []string
+		f.definitions, ignored, err = policy.ParseDefinitions(data)
+		for _, warning := range ignored {
+			f.warnings = append(f.warnings, o.policies+": "+warning)
+		}
 	}
 	if err != nil {
 		return files{}, fmt.Errorf("error while loading policies from %q: %w", o.policies, err)

@@ -46,7 +46,7 @@ func TestCommand(t *testing.T) {
 		}
 	}
 	s.stop(t)
-	if output := s.output.String(); strings.Contains(output, "fresh") {
+	if output := s.output.String(); strings.Contains(output, "policy runs in a new instance for each request") {
 		t.Errorf("the command is not held but run anew each time:\n%s", output)
 	}
 }

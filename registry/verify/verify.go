@@ -1,6 +1,6 @@
 // Package verify decides whether the signatures on a digest meet the verification config. It owns the config file, the
-// trust root, the discovery of signatures beside a digest in its registry, in both layouts, and their evaluation; it is
-// the only package that knows Sigstore. It does not resolve tags, fetch modules or know what is done with the answer.
+// trust root, the discovery of signatures beside a digest in its registry, in both layouts, and their evaluation. Of
+// Sigstore only registry/sign knows as well. It does not resolve tags, fetch modules or know what is done with the answer.
 //
 // Signatures by public keys need no trust root and no network but the registry; those by certificates of a Sigstore
 // (keyless) need its trust root, and nothing else once that is there. Layouts:
