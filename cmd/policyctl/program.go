@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -28,6 +29,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := p.command()
 	command.SetArgs(spreadCapabilities(args[min(1, len(args)):]))
 	called, err := command.ExecuteContextC(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("stopped: %w", context.Cause(ctx)) // what failed then did so for this
+	}
 	var none *noCommandError
 	if errors.As(err, &none) {
 		command.SetOut(stderr)

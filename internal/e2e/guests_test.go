@@ -6,6 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,6 +157,34 @@ func TestSIGTERMWhileStarting(t *testing.T) {
 	}
 	if output := refusedToStart(t, s); !strings.HasSuffix(output, "\nError: stopped before anything was served: terminated signal received\n") || strings.Contains(output, "ERROR") {
 		t.Errorf("got\n%s", output)
+	}
+}
+
+// TestCtrlC interrupts a pull from a registry that says nothing. Nothing but that is complained about.
+func TestCtrlC(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	printed := new(buffer)
+	pull := exec.Command(filepath.Join(plain, "policyctl"), "pull", listener.Addr().String()+"/p:v1")
+	pull.Stdout, pull.Stderr = printed, printed
+	pull.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
+	if err := pull.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := pull.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := pull.Wait(); pull.ProcessState.ExitCode() != 1 || printed.String() != "Error: stopped: interrupt signal received\n" {
+		t.Errorf("ended with %v:\n%s", err, printed.String())
 	}
 }
 
