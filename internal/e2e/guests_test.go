@@ -149,13 +149,14 @@ func TestSIGTERMWhileStarting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if output := s.output.String(); !strings.Contains(output, ` INFO policy_server: policies download `) || !strings.Contains(output, ` policies_count=1 status="init"`) {
-		t.Errorf("while it waits nobody reads what for:\n%s", output)
-	}
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if output := refusedToStart(t, s); !strings.HasSuffix(output, "\nError: stopped before anything was served: terminated signal received\n") || strings.Contains(output, "ERROR") {
+	output := refusedToStart(t, s)
+	if !strings.Contains(output, " INFO policy_server: policies download ") || !strings.Contains(output, ` policies_count=1 status="init"`) {
+		t.Errorf("nobody reads what it waited for:\n%s", output)
+	}
+	if !strings.HasSuffix(output, "\nError: stopped before anything was served: terminated signal received\n") || strings.Contains(output, "ERROR") {
 		t.Errorf("got\n%s", output)
 	}
 }
