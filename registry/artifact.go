@@ -78,16 +78,20 @@ func (a *Artifact) module(ctx context.Context, v VerifiedDigest) ([]byte, error)
 func (c *Client) layerContent(ctx context.Context, ref Reference, module layer, open func(context.Context) (*repository, error)) ([]byte, error) {
 	return c.downloads.do(ctx, ref.URI()+" "+module.digest.Hex, func(ctx context.Context) ([]byte, error) {
 		// A stored file that cannot be read or is another one is replaced: the manifest decides, the store only saves time.
-		if stored, err := c.store.load(ref, module.size); err == nil && checkSHA256(stored, module.digest.Hex) == nil {
+		stored, unusable := c.store.load(ref, module.size)
+		if unusable == nil {
+			unusable = checkSHA256(stored, module.digest.Hex)
+		}
+		if unusable == nil {
 			return stored, nil
 		}
 		from, err := open(ctx)
 		if err != nil {
-			return nil, err
+			return nil, c.store.explain(err, unusable)
 		}
 		content, err := from.blob(ctx, module)
 		if err != nil {
-			return nil, err
+			return nil, c.store.explain(err, unusable)
 		}
 		return c.keep(ref, content)
 	})

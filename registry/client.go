@@ -114,7 +114,7 @@ func (c *Client) fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 	switch ref.Scheme() {
 	case SchemeFile:
 		return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
-			return readFile(ref.FilePath(), c.maxModuleBytes)
+			return readFile(ref.FilePath(), "module", c.maxModuleBytes)
 		}), nil
 	case SchemeHTTPS, SchemeHTTP:
 		return newArtifact(ref, name.Digest{}, func(ctx context.Context) ([]byte, error) {
@@ -127,7 +127,8 @@ func (c *Client) fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 }
 
 func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, error) {
-	if module, ok := c.provenLayer(ref); ok {
+	module, unproven := c.provenLayer(ref)
+	if unproven == nil {
 		return newArtifact(ref, ref.image.repository.Digest(ref.image.digest), func(ctx context.Context) ([]byte, error) {
 			return c.layerContent(ctx, ref, module, func(ctx context.Context) (*repository, error) {
 				return c.authenticate(ctx, ref.image.repository, transport.PullScope)
@@ -139,10 +140,10 @@ func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, erro
 		return c.unproven(ref), nil
 	}
 	artifact, err := c.fetchFromRegistry(ctx, ref)
-	if err != nil && reusable && ctx.Err() == nil && isUnavailable(err) {
+	if err != nil && reusable && ctx.Err() == nil && IsUnavailable(err) {
 		return c.unproven(ref), nil
 	}
-	return artifact, err
+	return artifact, c.store.explain(err, unproven)
 }
 
 // unproven is the module that is in the store under the name of ref. Nothing says that it is the right one, so it has no

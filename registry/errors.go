@@ -72,7 +72,7 @@ func (e *PlainHTTPError) Hint() string {
 
 // TooLargeError reports foreign content refused because of its size; at most Limit bytes of it were read.
 type TooLargeError struct {
-	What  string // "manifest", "module" or "image config"
+	What  string // "manifest", "module", "image config" or "file of signatures"
 	Limit int64  // in bytes
 }
 
@@ -128,15 +128,15 @@ func isRefusal(answer *transport.Error) bool {
 	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 }
 
-// isUnavailable reports whether err says nothing but that a registry could not be asked: no connection, no answer, or one
-// that it is in trouble.
-func isUnavailable(err error) bool {
+// IsUnavailable reports whether err says nothing but that a registry could not be asked: no connection, no answer, or one
+// that it is in trouble or asked too often. What it refuses or does not have is an answer.
+func IsUnavailable(err error) bool {
 	var (
 		lookup *net.DNSError
 		answer *transport.Error
 	)
 	if errors.As(err, &answer) {
-		return inTrouble(answer.StatusCode)
+		return inTrouble(answer.StatusCode) || answer.StatusCode == http.StatusTooManyRequests
 	}
 	return silent(err) || errors.As(err, &lookup) || transient(err)
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -65,7 +66,7 @@ func (s Store) load(ref Reference, limit int64) ([]byte, error) {
 	if s.root == "" {
 		return nil, fs.ErrNotExist
 	}
-	return readFile(s.Path(ref), limit)
+	return readFile(s.Path(ref), "module", limit)
 }
 
 // save writes the module aside and renames it into place, so that a crash leaves the old file or the new one.
@@ -131,8 +132,16 @@ func replaceFile(path string, content []byte) (err error) {
 	return os.Rename(aside.Name(), path)
 }
 
-// readFile reads a regular file of at most limit bytes.
-func readFile(path string, limit int64) ([]byte, error) {
+// removeFile removes a file; one that is not there is as good as removed.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// readFile reads a regular file of at most limit bytes; what is in it is for the error.
+func readFile(path, what string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path) // before opening: opening a named pipe blocks
 	if err != nil {
 		return nil, err
@@ -145,7 +154,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return readLimited(file, "module", limit)
+	return readLimited(file, what, limit)
 }
 
 const wasmMagic = "\x00asm"

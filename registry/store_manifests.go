@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 )
@@ -32,7 +34,7 @@ func (s Store) keepManifests(manifests [][]byte) {
 
 // loadManifest reads the manifest with that digest, and checks that it is the one.
 func (s Store) loadManifest(digest string, limit int64) ([]byte, error) {
-	content, err := readFile(s.manifestPath(digest), limit)
+	content, err := readFile(s.manifestPath(digest), "manifest", limit)
 	if err != nil {
 		return nil, err
 	}
@@ -40,17 +42,38 @@ func (s Store) loadManifest(digest string, limit int64) ([]byte, error) {
 }
 
 // provenLayer returns the module's layer by the stored manifests of a reference by digest, if a file for the module is in
-// the store too. Whether that file is the layer's content is for layerContent to say.
-func (c *Client) provenLayer(ref Reference) (layer, bool) {
-	if !ref.pinned() || !c.store.holds(ref) {
-		return layer{}, false
+// the store too. Whether that file is the layer's content is for layerContent to say. The error says what is missing.
+func (c *Client) provenLayer(ref Reference) (layer, error) {
+	switch {
+	case !ref.pinned():
+		return layer{}, errors.New("what a tag means only the registry can say")
+	case !c.store.holds(ref):
+		return layer{}, errors.New("no such module is in it")
 	}
 	manifest, err := c.store.loadManifest(ref.image.digest, c.maxManifestBytes)
 	if err != nil {
-		return layer{}, false
+		return layer{}, fmt.Errorf("manifest: %w", err)
 	}
 	module, err := findModule(manifest, func(digest string) ([]byte, error) {
 		return c.store.loadManifest(digest, c.maxManifestBytes)
 	})
-	return module, err == nil && module.size <= c.maxModuleBytes
+	if err != nil {
+		return layer{}, fmt.Errorf("manifest: %w", err)
+	}
+	if module.size > c.maxModuleBytes {
+		return layer{}, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
+	}
+	return module, nil
+}
+
+// explain adds to the error of a registry that cannot be asked why the store does not do without it.
+func (s Store) explain(err, reason error) error {
+	var other *DigestMismatchError
+	switch {
+	case s.root == "" || !IsUnavailable(err):
+		return err
+	case errors.As(reason, &other):
+		reason = fmt.Errorf("a file in it has the digest sha256:%s instead of sha256:%s", other.Got, other.Want)
+	}
+	return fmt.Errorf("%w; and the store does not do without it: %v", err, reason)
 }

@@ -109,7 +109,7 @@ func (r *repository) uploadChunks(ctx context.Context, content []byte) error {
 // chunkError tells an answer to the chunk from one that has other reasons: credentials, or trouble that may pass.
 func chunkError(err error) error {
 	var answer *transport.Error
-	if errors.As(err, &answer) && !isRefusal(answer) && !isUnavailable(err) && answer.StatusCode != http.StatusTooManyRequests {
+	if errors.As(err, &answer) && !isRefusal(answer) && !IsUnavailable(err) {
 		return errChunks
 	}
 	return err

@@ -184,7 +184,9 @@ func newLoader(
 		log.Warn("no verification config: policies are served unsigned")
 		return loader, nil
 	}
-	verifier, err := verify.New(*f.verification, verify.Options{Remote: client.RemoteOptions, Trust: f.trust})
+	verifier, err := verify.New(*f.verification, verify.Options{
+		Remote: client.RemoteOptions, Trust: f.trust, Store: registry.NewStore(o.downloadDir),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
 	}

@@ -50,7 +50,9 @@ func (f *moduleFlags) open(p places, storeDir string, log *zap.Logger) (*modules
 	m := &modules{client: client, trust: source, log: log}
 	if asked != nil {
 		m.defaultFile = asked.defaultFile
-		m.verifier, err = verify.New(asked.config, verify.Options{Remote: client.RemoteOptions, Trust: source})
+		m.verifier, err = verify.New(asked.config, verify.Options{
+			Remote: client.RemoteOptions, Trust: source, Store: registry.NewStore(storeDir),
+		})
 		if err != nil {
 			return nil, fmt.Errorf("verification of policies: %w", err)
 		}
@@ -131,6 +133,10 @@ func (*noRequirementError) Hint() string {
 func (m *modules) accepted(report verify.Report) {
 	for _, met := range report.Met {
 		m.log.Info("signature accepted", zap.String("constraint", met.Path), zap.Stringer("signature", met.Signature))
+	}
+	if report.Unreachable != nil {
+		m.log.Warn("the registry cannot be reached: the stored signatures were verified, and one that was removed upstream still counts",
+			zap.Stringer("digest", report.Digest.Digest()), zap.Error(report.Unreachable))
 	}
 	m.log.Info("Policy successfully verified", zap.Stringer("digest", report.Digest.Digest()))
 }

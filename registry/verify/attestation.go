@@ -143,7 +143,7 @@ func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]candid
 
 // fetch reads one layer of the legacy layout; neither evidence nor a reason when it was not asked for.
 func (r *attestationReader) fetch(ctx context.Context, repo name.Repository, layer v1.Descriptor) (candidate, error) {
-	c := candidate{layout: LayoutLegacy, layer: layer.Digest}
+	c := candidate{layout: LayoutLegacy, layer: layer}
 	if err := r.take(layer.Size); err != nil {
 		return c, err
 	}

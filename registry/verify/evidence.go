@@ -21,14 +21,34 @@ const (
 	LayoutBundle Layout = "bundle" // a Sigstore bundle among the referrers
 )
 
-// candidate is a signature as found in the registry, not checked against anything but its digest.
+// candidate is a signature as found in the registry or the store, not checked against anything but its digest.
 type candidate struct {
 	layout   Layout
-	position int      // among the signatures of its layout
-	layer    v1.Hash  // the layer that holds it
-	evidence evidence // nil when unusable
-	unusable error    // why it can count for no constraint
-	proven   *proven  // see prove; nil: not asked for yet
+	position int           // among the signatures of its layout
+	layer    v1.Descriptor // the layer that holds it
+	manifest *v1.Manifest  // that lists the layer; nil for a kept signature
+	content  []byte        // of the layer; nil when unusable
+	evidence evidence      // the same, understood; nil when unusable
+	unusable error         // why it can count for no constraint
+	proven   *proven       // see prove; nil: not asked for yet
+}
+
+// read makes evidence of the layer's content.
+func (c *candidate) read(content []byte) {
+	var (
+		understood evidence
+		err        error
+	)
+	if c.layout == LayoutBundle {
+		understood, err = parseBundle(content)
+	} else {
+		understood, err = newLayer(content, c.layer.Annotations)
+	}
+	if err != nil {
+		c.unusable = err
+		return
+	}
+	c.content, c.evidence = content, understood
 }
 
 // evidence is a signature with everything that came along. The embedded entity is how sigstore-go sees it.

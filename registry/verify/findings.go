@@ -68,18 +68,23 @@ func (d Demands) Verify(ctx context.Context, image name.Digest, options Options)
 
 // signers returns who signed the image.
 func (e evaluation) signers(image name.Digest, by AnyOf, options Options) ([]Signer, error) {
-	found, lookupErr := signatures(e.ctx, image, options.Remote(e.ctx))
-	e.found = found
+	there := discover(e.ctx, image, options.Remote, func(found []candidate) bool {
+		partial := e
+		partial.found = found
+		_, unverified := partial.count("signatures.anyOf", by)
+		return unverified == nil
+	})
+	e.found = there.found()
 	counted, unverified := e.count("signatures.anyOf", by)
 	switch {
 	case unverified == nil:
 		return distinct(counted), nil
-	case lookupErr != nil && len(found) == 0:
-		return nil, &LookupError{Digest: image, Err: lookupErr}
+	case there.err() != nil && len(e.found) == 0:
+		return nil, &LookupError{Digest: image, Err: there.err()}
 	}
 	unverified.Digest = image
-	if lookupErr != nil {
-		return nil, &LookupError{Digest: image, Err: lookupErr, Rest: unverified}
+	if there.err() != nil {
+		return nil, &LookupError{Digest: image, Err: there.err(), Rest: unverified}
 	}
 	return nil, unverified
 }

@@ -51,11 +51,14 @@ func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest)
 	for i, layer := range manifest.Layers {
 		fetches.Go(func() (err error) {
 			found[i], err = fetchCandidate(ctx, puller, tag.Context(), layer)
-			found[i].position = i
+			found[i].position, found[i].manifest = i, manifest
 			return err
 		})
 	}
-	return found, fetches.Wait()
+	if err := fetches.Wait(); err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 func signatureManifest(ctx context.Context, puller *remote.Puller, ref name.Reference) (*v1.Manifest, error) {
@@ -84,7 +87,7 @@ func signatureManifest(ctx context.Context, puller *remote.Puller, ref name.Refe
 func fetchCandidate(
 	ctx context.Context, puller *remote.Puller, repo name.Repository, layer v1.Descriptor,
 ) (candidate, error) {
-	c := candidate{layout: LayoutLegacy, layer: layer.Digest}
+	c := candidate{layout: LayoutLegacy, layer: layer}
 	_, signed := layer.Annotations[static.SignatureAnnotationKey]
 	switch {
 	case layer.MediaType != cosigntypes.SimpleSigningMediaType:
@@ -105,11 +108,7 @@ func fetchCandidate(
 	case err != nil:
 		return c, fmt.Errorf("payload %s: %w", layer.Digest, err)
 	}
-	if evidence, err := newLayer(payload, layer.Annotations); err != nil {
-		c.unusable = err
-	} else {
-		c.evidence = evidence
-	}
+	c.read(payload)
 	return c, nil
 }
 

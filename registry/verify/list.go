@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,13 +28,15 @@ func List(ctx context.Context, d name.Digest, options []remote.Option) ([]Found,
 	if err != nil {
 		return nil, &LookupError{Digest: d, Err: err}
 	}
-	candidates, lookupErr := signatures(ctx, d, options)
+	there := discover(ctx, d, func(ctx context.Context) []remote.Option {
+		return append(slices.Clone(options), remote.WithContext(ctx))
+	}, func([]candidate) bool { return false })
 	var list []Found
-	for _, c := range candidates {
+	for _, c := range there.found() {
 		list = append(list, c.describe(digest))
 	}
-	if lookupErr != nil {
-		return list, &LookupError{Digest: d, Err: lookupErr}
+	if err := there.err(); err != nil {
+		return list, &LookupError{Digest: d, Err: err}
 	}
 	return list, nil
 }

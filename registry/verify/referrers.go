@@ -153,6 +153,7 @@ func (w wanted) fetchBundles(
 		if count.kept.Add(1) > maxSignatures {
 			return nil, fmt.Errorf("referrer %s: more than the limit of %d signatures", referrer.DigestStr(), maxSignatures)
 		}
+		c.manifest = manifest
 		found = append(found, c)
 	}
 	return found, nil
@@ -161,7 +162,7 @@ func (w wanted) fetchBundles(
 func (w wanted) fetchBundle(
 	ctx context.Context, puller *remote.Puller, repo name.Repository, layer v1.Descriptor,
 ) (candidate, error) {
-	c := candidate{layout: LayoutBundle, layer: layer.Digest}
+	c := candidate{layout: LayoutBundle, layer: layer}
 	unusable, err := w.refuse(layer)
 	if unusable != nil || err != nil {
 		c.unusable = unusable
@@ -177,7 +178,7 @@ func (w wanted) fetchBundle(
 	}
 	bundle, err := w.parse(content)
 	if c.unusable = err; bundle != nil {
-		c.evidence = bundle
+		c.content, c.evidence = content, bundle
 	}
 	return c, nil
 }

@@ -15,6 +15,10 @@ type Report struct {
 	Digest proof.Digest // signed
 	Met    []Met        // allOf first, each half in the config's order; of anyOf those that were met
 	Unmet  []Unmet      // of anyOf, those that were not needed
+
+	// Unreachable is why the registry could not be asked, so that signatures kept in the store counted; nil when it could.
+	// They are as good as they were, but the registry may have removed them since.
+	Unreachable error
 }
 
 // Met is a constraint with the first signature that met it.
@@ -56,7 +60,7 @@ func (p Place) String() string {
 }
 
 func (c candidate) place() Place {
-	return Place{Layout: c.layout, Position: c.position, Layer: c.layer}
+	return Place{Layout: c.layout, Position: c.position, Layer: c.layer.Digest}
 }
 
 // Signature is a signature that was verified.

@@ -11,13 +11,12 @@ package verify
 import (
 	"context"
 	"errors"
-	"slices"
-	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"policy-server/registry"
 	"policy-server/registry/internal/proof"
 )
 
@@ -35,6 +34,8 @@ type Options struct {
 	// Trust is where the trust root comes from. The zero value has none, which suits configs without keyless
 	// constraints.
 	Trust TrustSource
+	// Store keeps the signatures that were found, for when their registry cannot be reached. The zero value keeps none.
+	Store registry.Store
 }
 
 // New returns a Verifier for cfg. It does no I/O, so that one can be made for each set of constraints. It refuses a cfg
@@ -69,7 +70,8 @@ func (v *Verifier) Verify(ctx context.Context, d name.Digest) (proof.Digest, err
 	return report.Digest, err
 }
 
-// Check looks for the signatures of d beside it in its registry and evaluates them. The error is
+// Check looks for the signatures of d beside it in its registry and evaluates them. A place of the registry that cannot be
+// reached is answered for by the store, if signatures suffice that were there when it was asked last. The error is
 //
 //   - an *UnverifiedError when what was found does not meet the config, also when nothing was found;
 //   - a *TrustRootError when a constraint needs a trust root and there is none;
@@ -86,38 +88,22 @@ func (v *Verifier) Check(ctx context.Context, d name.Digest) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	found, lookupErr := signatures(ctx, d, v.options.Remote(ctx))
-	report, unverified := v.cfg.evaluate(ctx, inspection{digest: digest, trust: trust}, found)
-	switch {
-	case unverified == nil:
+	in := inspection{digest: digest, trust: trust}
+	there := discover(ctx, d, v.options.Remote, func(found []candidate) bool {
+		_, unverified := v.cfg.evaluate(ctx, in, found)
+		return unverified == nil
+	})
+	report, unverified := v.cfg.evaluate(ctx, in, there.found())
+	if unverified == nil || there.err() == nil {
+		v.keep(d, there.found(), report)
+	}
+	if unverified == nil {
 		report.Digest = proof.Signed(d)
 		return report, nil
-	case lookupErr != nil && len(found) == 0:
-		return Report{}, &LookupError{Digest: d, Err: lookupErr}
 	}
 	unverified.Digest = d
-	if lookupErr != nil {
-		return Report{}, &LookupError{Digest: d, Err: lookupErr, Rest: unverified}
+	if there.err() == nil {
+		return Report{}, unverified
 	}
-	return Report{}, unverified
-}
-
-// signatures returns what is attached to d in either layout, in no way checked. It looks in both places at once; an
-// error in one does not keep what was found in the other.
-func signatures(ctx context.Context, d name.Digest, options []remote.Option) ([]candidate, error) {
-	// One puller for a verification: it asks for a token once.
-	puller, err := remote.NewPuller(options...)
-	if err != nil {
-		return nil, err
-	}
-	var legacy, bundles []candidate
-	var legacyErr, bundlesErr error
-	var places sync.WaitGroup
-	places.Go(func() { legacy, legacyErr = legacySignatures(ctx, puller, d) })
-	places.Go(func() { bundles, bundlesErr = bundleSignatures(ctx, puller, d, options) })
-	places.Wait()
-	if legacyErr != nil {
-		legacy = nil
-	}
-	return slices.Concat(legacy, bundles), errors.Join(legacyErr, bundlesErr)
+	return v.checkKept(ctx, d, in, there, unverified)
 }

@@ -1,0 +1,92 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"policy-server/registry"
+)
+
+// place is where signatures of one layout lie beside a digest, with what was found there.
+type place struct {
+	layout Layout
+	found  []candidate // in no way checked
+	err    error       // why there may be more
+}
+
+// discovery is what the places of a digest's signatures answered.
+type discovery [2]place
+
+func (d discovery) found() []candidate { return slices.Concat(d[0].found, d[1].found) }
+
+func (d discovery) err() error { return errors.Join(d[0].err, d[1].err) }
+
+// unreachable are the layouts that could not be asked for.
+func (d discovery) unreachable() map[Layout]bool {
+	layouts := map[Layout]bool{}
+	for _, p := range d {
+		if p.err != nil && registry.IsUnavailable(p.err) {
+			layouts[p.layout] = true
+		}
+	}
+	return layouts
+}
+
+// grace is how long a silent place is waited for when what the other one holds suffices: longer than registries take to
+// say no, and less than a start or a request can spare.
+const grace = 2 * time.Second
+
+// discover looks for the signatures of d in both places at once; an error in one does not keep what was found in the
+// other. It asks enough, once, whether what one place holds suffices when the other one is silent.
+func discover(
+	ctx context.Context, d name.Digest, options func(context.Context) []remote.Option, enough func([]candidate) bool,
+) discovery {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// One puller for both places: it asks for a token once.
+	reach := options(ctx)
+	puller, err := remote.NewPuller(reach...)
+	if err != nil {
+		return discovery{{layout: LayoutLegacy, err: err}}
+	}
+	answers := make(chan place)
+	go func() {
+		found, err := legacySignatures(ctx, puller, d)
+		answers <- place{LayoutLegacy, found, err}
+	}()
+	go func() {
+		found, err := bundleSignatures(ctx, puller, d, reach)
+		answers <- place{LayoutBundle, found, err}
+	}()
+	first := <-answers
+	second, silent := awaitPlace(answers)
+	if silent && enough(first.found) {
+		cancel()
+		second = <-answers
+		second.err = fmt.Errorf("no answer within %s after the other place's: %w", grace, second.err)
+	} else if silent {
+		second = <-answers
+	}
+	if first.layout == LayoutLegacy {
+		return discovery{first, second}
+	}
+	return discovery{second, first} // in one order, whoever answered sooner
+}
+
+// awaitPlace returns the next answer, unless it takes longer than grace.
+func awaitPlace(answers <-chan place) (answer place, silent bool) {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case answer = <-answers:
+		return answer, false
+	case <-timer.C:
+		return place{}, true
+	}
+}
