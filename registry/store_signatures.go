@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	goruntime "runtime"
-	
+
 	"github.com/google/go-containerregistry/pkg/name"
 )
 

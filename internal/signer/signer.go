@@ -1,6 +1,6 @@
-// Package signer makes throwaway keys and real cosign signatures with them, for tests and the demo. It owns the
-// writing side of what registry/verify reads: simple-signing payloads under the tag "sha256-<hex>.sig", without
-// transparency log or certificate. It keeps no key anywhere but in memory, and reaches nothing but the registry.
+// Package signer makes throwaway keys and real cosign signatures with them, for tests and the demo: in the legacy layout,
+// without transparency log or certificate, and over anything, also what registry/sign would never sign. It keeps no key
+// anywhere but in memory, and reaches nothing but the registry.
 package signer
 
 import (
@@ -13,17 +13,15 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
-	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/sigstore/cosign/v2/pkg/oci"
-	"github.com/sigstore/cosign/v2/pkg/oci/mutate"
-	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/signature/payload"
+
+	"policy-server/registry/sign"
 )
 
 // Signer is one throwaway key pair. Its methods may be called by several goroutines, but two that attach signatures
@@ -89,7 +87,7 @@ func (s *Signer) PublicKeyPEM() []byte { return bytes.Clone(s.publicKey) }
 func (s *Signer) Sign(
 	ctx context.Context, d name.Digest, annotations map[string]string, opts ...remote.Option,
 ) error {
-	text, err := Payload(d, annotations)
+	text, err := sign.Claims(d, annotations)
 	if err != nil {
 		return err
 	}
@@ -97,19 +95,7 @@ func (s *Signer) Sign(
 	if err != nil {
 		return err
 	}
-	return Attach(ctx, d, signed, opts...)
-}
-
-// Payload returns the bytes that cosign signs for d.
-func Payload(d name.Digest, annotations map[string]string) ([]byte, error) {
-	claims := payload.Cosign{Image: d}
-	if len(annotations) > 0 {
-		claims.Annotations = map[string]any{}
-		for key, value := range annotations {
-			claims.Annotations[key] = value
-		}
-	}
-	return claims.MarshalJSON()
+	return sign.AttachLayer(ctx, d, signed, opts...)
 }
 
 // SignPayload signs any bytes, also what no honest signer would sign.
@@ -119,17 +105,4 @@ func (s *Signer) SignPayload(text []byte) (oci.Signature, error) {
 		return nil, err
 	}
 	return static.NewSignature(text, base64.StdEncoding.EncodeToString(raw))
-}
-
-// Attach adds a signature, whatever it signs, to those that d has in its registry.
-func Attach(ctx context.Context, d name.Digest, signed oci.Signature, opts ...remote.Option) error {
-	options := ociremote.WithRemoteOptions(append(opts[:len(opts):len(opts)], remote.WithContext(ctx))...)
-	entity, err := mutate.AttachSignatureToEntity(ociremote.SignedUnknown(d, options), signed)
-	if err != nil {
-		return fmt.Errorf("attach a signature to %s: %w", d, err)
-	}
-	if err := ociremote.WriteSignatures(d.Repository, entity, options); err != nil {
-		return fmt.Errorf("attach a signature to %s: %w", d, err)
-	}
-	return nil
 }

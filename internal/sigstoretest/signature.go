@@ -175,7 +175,7 @@ func Statement(digest v1.Hash, annotations map[string]string) ([]byte, error) {
 	})
 }
 
-// Layer returns s as a layer of a ".sig" image; signer.Attach writes it.
+// Layer returns s as a layer of a ".sig" image; sign.AttachLayer writes it.
 func (s *Signature) Layer() (oci.Signature, error) {
 	options, err := s.layerOptions()
 	if err != nil {

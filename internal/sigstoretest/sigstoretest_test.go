@@ -13,8 +13,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
-	"policy-server/internal/signer"
 	"policy-server/internal/sigstoretest"
+	"policy-server/registry/sign"
 )
 
 // Layers verify with cosign, which reads them in code of its own.
@@ -39,7 +39,7 @@ func TestLayersVerifyWithCosign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload, err := signer.Payload(digest, map[string]string{"env": "prod"})
+	payload, err := sign.Claims(digest, map[string]string{"env": "prod"})
 	if err != nil {
 		t.Fatal(err)
 	}

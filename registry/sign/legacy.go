@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/sigstore/cosign/v2/pkg/cosign/bundle"
+	"github.com/sigstore/cosign/v2/pkg/oci"
 	"github.com/sigstore/cosign/v2/pkg/oci/mutate"
 	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
@@ -17,8 +20,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// claims returns what a legacy signature signs for d: a simple-signing payload.
-func claims(d name.Digest, annotations map[string]string) ([]byte, error) {
+// Claims returns what a legacy signature signs for d: a simple-signing payload with annotations, which may be nil.
+func Claims(d name.Digest, annotations map[string]string) ([]byte, error) {
 	claims := payload.Cosign{Image: d}
 	if len(annotations) > 0 {
 		claims.Annotations = map[string]any{}
@@ -40,7 +43,19 @@ func (s *Signer) attachLegacy(ctx context.Context, d name.Digest, claims []byte,
 	if err != nil {
 		return err
 	}
-	options := ociremote.WithRemoteOptions(s.cfg.Remote(ctx)...)
+	return attachLayer(d, layer, s.cfg.Remote(ctx))
+}
+
+// AttachLayer adds a signature, whatever it signs, to those d has in the legacy layout. The error is an *AttachError.
+func AttachLayer(ctx context.Context, d name.Digest, layer oci.Signature, options ...remote.Option) error {
+	if err := attachLayer(d, layer, append(slices.Clone(options), remote.WithContext(ctx))); err != nil {
+		return newAttachError(d, err)
+	}
+	return nil
+}
+
+func attachLayer(d name.Digest, layer oci.Signature, reach []remote.Option) error {
+	options := ociremote.WithRemoteOptions(reach...)
 	entity, err := mutate.AttachSignatureToEntity(ociremote.SignedUnknown(d, options), layer)
 	if err != nil {
 		return err

@@ -104,7 +104,7 @@ func (s *Signer) prepare(d name.Digest, layout Layout, annotations map[string]st
 			return s.attachBundle(ctx, d, signed)
 		}, err
 	case Legacy:
-		claims, err := claims(d, annotations)
+		claims, err := Claims(d, annotations)
 		return &sign.PlainData{Data: claims}, func(ctx context.Context, signed *protobundle.Bundle) error {
 			return s.attachLegacy(ctx, d, claims, signed)
 		}, err

@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 
 	"policy-server/internal/signer"
+	writer "policy-server/registry/sign"
 	"policy-server/registry/verify"
 )
 
@@ -163,7 +164,7 @@ func attach(t testing.TB, s *signer.Signer, d name.Digest, payload []byte) {
 
 func attachSigned(t testing.TB, d name.Digest, signature oci.Signature) {
 	t.Helper()
-	if err := signer.Attach(t.Context(), d, signature); err != nil {
+	if err := writer.AttachLayer(t.Context(), d, signature); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -193,7 +194,7 @@ func forged(t testing.TB, s *signer.Signer, signedPayload, payload []byte, opts 
 
 func payloadFor(t testing.TB, d name.Digest, annotations map[string]string) []byte {
 	t.Helper()
-	payload, err := signer.Payload(d, annotations)
+	payload, err := writer.Claims(d, annotations)
 	if err != nil {
 		t.Fatal(err)
 	}

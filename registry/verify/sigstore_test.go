@@ -7,8 +7,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
-	"policy-server/internal/signer"
 	"policy-server/internal/sigstoretest"
+	writer "policy-server/registry/sign"
 	"policy-server/registry/verify"
 )
 
@@ -92,7 +92,7 @@ func attachLayer(t testing.TB, d name.Digest, s *sigstoretest.Signature) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := signer.Attach(t.Context(), d, layer); err != nil {
+	if err := writer.AttachLayer(t.Context(), d, layer); err != nil {
 		t.Fatal(err)
 	}
 }
