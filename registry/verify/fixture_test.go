@@ -28,7 +28,8 @@ import (
 
 // registryServer is an in-process registry on loopback that a test can make fail.
 type registryServer struct {
-	host string
+	host  string
+	close func() // before the test ends
 	// answer, when set, sees each request first and says whether it answered it. Set it before the first request.
 	answer func(http.ResponseWriter, *http.Request) bool
 }
@@ -47,7 +48,10 @@ func newRegistry(t testing.TB, options ...registry.Option) *registryServer {
 		backend.ServeHTTP(w, req)
 	}))
 	t.Cleanup(server.Close)
-	r.host = server.Listener.Addr().String()
+	r.host, r.close = server.Listener.Addr().String(), func() {
+		server.CloseClientConnections()
+		server.Close()
+	}
 	return r
 }
 

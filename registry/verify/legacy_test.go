@@ -380,7 +380,7 @@ func layersOf(t *testing.T, d name.Digest) []v1.Descriptor {
 	return manifest.Layers
 }
 
-func hashOf(t *testing.T, content []byte) v1.Hash {
+func hashOf(t testing.TB, content []byte) v1.Hash {
 	t.Helper()
 	hash, _, err := v1.SHA256(bytes.NewReader(content))
 	if err != nil {
