@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,6 +78,9 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
+// storeFlag names the store: each server has its own, unless it is given one.
+const storeFlag = "--policies-download-dir"
+
 // launch starts a watchful policy-server with files, a map from flag to content, on free loopback ports.
 func launch(t *testing.T, files map[string]string, flags ...string) *server {
 	t.Helper()
@@ -87,7 +91,10 @@ func launch(t *testing.T, files map[string]string, flags ...string) *server {
 func launchFrom(t *testing.T, binaries string, files map[string]string, flags ...string) *server {
 	t.Helper()
 	folder := t.TempDir()
-	args := append([]string{"--addr", "127.0.0.1", "--port", "0", "--readiness-probe-port", "0", "--policies-download-dir", filepath.Join(folder, "modules")}, flags...)
+	args := append([]string{"--addr", "127.0.0.1", "--port", "0", "--readiness-probe-port", "0"}, flags...)
+	if !slices.Contains(flags, storeFlag) {
+		args = append(args, storeFlag, filepath.Join(folder, "modules"))
+	}
 	for flag, content := range files {
 		path := filepath.Join(folder, flag+".yml")
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -29,6 +29,7 @@ type world struct {
 	host             string
 	client           *registry.Client
 	trusted, unknown *signer.Signer
+	stop             func() // the registry
 
 	mu    sync.Mutex
 	asked []string                                                 // paths of GET requests
@@ -51,6 +52,10 @@ func newWorld(t *testing.T) *world {
 		}
 	}))
 	t.Cleanup(s.Close)
+	w.stop = func() {
+		s.CloseClientConnections()
+		s.Close()
+	}
 	w.host = strings.TrimPrefix(s.URL, "http://")
 	var err error
 	if w.client, err = registry.Open(registry.Config{Sources: registry.Sources{InsecureSources: []string{w.host}}}); err != nil {

@@ -11,6 +11,8 @@ import (
 	blob "github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
+
+	"policy-server/registry/sign"
 )
 
 // SignImage signs d keyless, as cosign does by default, and attaches the bundle.
@@ -38,6 +40,29 @@ func (a *Authority) SignImage(
 		return err
 	}
 	return AttachBundle(ctx, d, content, opts...)
+}
+
+// SignImageLegacy is SignImage in the legacy layout.
+func (a *Authority) SignImageLegacy(
+	ctx context.Context, id Identity, d name.Digest, annotations map[string]string, opts ...remote.Option,
+) error {
+	payload, err := sign.Claims(d, annotations)
+	if err != nil {
+		return err
+	}
+	credential, err := a.Issue(id)
+	if err != nil {
+		return err
+	}
+	signature, err := a.SignPayload(credential, payload, How{})
+	if err != nil {
+		return err
+	}
+	layer, err := signature.Layer()
+	if err != nil {
+		return err
+	}
+	return sign.AttachLayer(ctx, d, layer, opts...)
 }
 
 // AttachBundle writes a bundle as a referrer of d, which must exist, announced as cosign does. In a registry without
