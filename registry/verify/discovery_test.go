@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -324,6 +325,104 @@ func attestation(t *testing.T, authority *sigstoretest.Authority, d name.Digest)
 		[]byte(sigstoretest.PredicateType), []byte("https://slsa.dev/provenance/v1"), 1)
 	signer := issue(t, authority, alice())
 	return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignStatement(signer, statement, sigstoretest.How{})).Bundle())
+}
+
+// TestReferrersAPI holds that a registry without the referrers API, in whatever words it says so, has the signatures that
+// it has, and that a refusal is no such word.
+func TestReferrersAPI(t *testing.T) {
+	authority := newAuthority(t)
+	root, signer := trustRoot(t, authority), issue(t, authority, alice())
+	const html = "<html><body>Nothing here</body></html>"
+	for _, c := range []struct {
+		name     string
+		fragment string // of the paths answered so
+		status   int
+		body     string
+		lacks    bool
+	}{
+		{"404", "/referrers/", http.StatusNotFound, `{"errors":[{"code":"NOT_FOUND"}]}`, true},
+		{"404 for browsers", "/referrers/", http.StatusNotFound, html, true},
+		{"200 for browsers", "/referrers/", http.StatusOK, html, true},
+		{"400", "/referrers/", http.StatusBadRequest, "", true},
+		{"406", "/referrers/", http.StatusNotAcceptable, "", true},
+		{"405", "/referrers/", http.StatusMethodNotAllowed, `{"errors":[{"code":"UNSUPPORTED"}]}`, true},
+		{"501", "/referrers/", http.StatusNotImplemented, html, true},
+		{"401", "/referrers/", http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED"}]}`, true},
+		{"403", "/referrers/", http.StatusForbidden, `{"errors":[{"code":"DENIED"}]}`, false},
+		{"401 for everything", "/policy/", http.StatusUnauthorized, "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRegistry(t)
+			legacy, bundle, unsigned := r.push(t), r.push(t), r.push(t)
+			attachLayer(t, legacy, makeLayer(t, authority, signer, legacy, nil, sigstoretest.How{}))
+			attachBundle(t, bundle, makeBundle(t, authority, signer, bundle, nil, sigstoretest.How{}))
+			r.answer = failing(c.fragment, c.status, c.body)
+			check := func(d name.Digest) error {
+				_, err := trusting(t, r, allOf(aliceAsked(nil)), root).Verify(t.Context(), d)
+				return err
+			}
+			if err := check(legacy); err != nil && c.fragment == "/referrers/" {
+				t.Errorf("legacy: %v", err)
+			}
+			var lookup *verify.LookupError
+			if err := check(bundle); c.lacks && err != nil || !c.lacks && !errors.As(err, &lookup) {
+				t.Errorf("bundle: %v", err)
+			}
+			var none *verify.UnverifiedError
+			if err := check(unsigned); c.lacks && !errors.As(err, &none) || !c.lacks && !errors.As(err, &lookup) {
+				t.Errorf("unsigned: %v", err)
+			}
+		})
+	}
+}
+
+// TestSilentPlace holds that a place which never answers delays nobody whose signature lies in the other.
+func TestSilentPlace(t *testing.T) {
+	authority := newAuthority(t)
+	root, signer := trustRoot(t, authority), issue(t, authority, alice())
+	for _, silent := range []string{"/referrers/", ".sig"} {
+		t.Run(silent, func(t *testing.T) {
+			t.Parallel()
+			r := newRegistry(t, withReferrers)
+			d := r.push(t)
+			if silent == ".sig" {
+				attachBundle(t, d, makeBundle(t, authority, signer, d, nil, sigstoretest.How{}))
+			} else {
+				attachLayer(t, d, makeLayer(t, authority, signer, d, nil, sigstoretest.How{}))
+			}
+			r.answer = func(_ http.ResponseWriter, req *http.Request) bool {
+				if !strings.Contains(req.URL.Path, silent) {
+					return false
+				}
+				<-req.Context().Done()
+				return true
+			}
+			if _, err := trusting(t, r, allOf(aliceAsked(nil)), root).Verify(t.Context(), d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSlowPlace holds that a place which takes its time is waited for when the other one does not suffice.
+func TestSlowPlace(t *testing.T) {
+	t.Parallel()
+	authority := newAuthority(t)
+	signer := issue(t, authority, alice())
+	r := newRegistry(t, withReferrers)
+	d := r.push(t)
+	attachLayer(t, d, makeLayer(t, authority, signer, d, nil, sigstoretest.How{}))
+	attachBundle(t, d, makeBundle(t, authority, signer, d, annotations{"env": "prod"}, sigstoretest.How{}))
+	r.answer = func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.Contains(req.URL.Path, "/referrers/") {
+			time.Sleep(3 * time.Second) // longer than a place that is not needed is waited for
+		}
+		return false
+	}
+	v := trusting(t, r, allOf(aliceAsked(annotations{"env": "prod"})), trustRoot(t, authority))
+	if _, err := v.Verify(t.Context(), d); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestList(t *testing.T) {

@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
 	"policy-server/registry"
@@ -65,7 +68,7 @@ type wanted struct {
 func bundles(
 	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option, w wanted,
 ) ([]candidate, error) {
-	referrers, err := listReferrers(d, append(slices.Clone(options), remote.WithContext(ctx)), w)
+	referrers, err := listReferrers(ctx, puller, d, append(slices.Clone(options), remote.WithContext(ctx)), w)
 	if err != nil {
 		return nil, fmt.Errorf("referrers of %s: %w", d.DigestStr(), err)
 	}
@@ -94,17 +97,15 @@ func bundles(
 type bundleCount struct{ read, kept atomic.Int64 }
 
 // listReferrers returns the referrers that may be wanted.
-func listReferrers(d name.Digest, options []remote.Option, w wanted) ([]v1.Descriptor, error) {
-	index, err := remote.Referrers(d, options...)
-	if isNotFound(err, "/manifests/"+strings.Replace(d.DigestStr(), ":", "-", 1)) {
+func listReferrers(
+	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option, w wanted,
+) ([]v1.Descriptor, error) {
+	manifest, err := referrersIndex(ctx, puller, d, options)
+	if isNotFound(err, "/manifests/"+fallbackTag(d).TagStr()) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, registry.Scrub(err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
 	}
 	referrers := slices.DeleteFunc(manifest.Manifests, func(r v1.Descriptor) bool {
 		return !r.MediaType.IsImage() || w.passOver(r.Annotations)
@@ -113,6 +114,46 @@ func listReferrers(d name.Digest, options []remote.Option, w wanted) ([]v1.Descr
 		return nil, fmt.Errorf("%d entries, more than the limit of %d", n, maxReferrers)
 	}
 	return referrers, nil
+}
+
+// fallbackTag is where the index of referrers is kept in a registry without the API.
+func fallbackTag(d name.Digest) name.Tag {
+	return d.Context().Tag(strings.Replace(d.DigestStr(), ":", "-", 1))
+}
+
+func referrersIndex(
+	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option,
+) (*v1.IndexManifest, error) {
+	index, err := remote.Referrers(d, options...) // asks for the fallback tag as well
+	if err == nil {
+		return index.IndexManifest()
+	}
+	if !lacksReferrers(err, d) {
+		return nil, err
+	}
+	got, err := puller.Get(ctx, fallbackTag(d))
+	if err != nil {
+		return nil, err
+	}
+	if n := len(got.Manifest); n > maxManifestBytes {
+		return nil, fmt.Errorf("%d bytes, more than the limit of %d", n, maxManifestBytes)
+	}
+	return v1.ParseIndexManifest(bytes.NewReader(got.Manifest))
+}
+
+// lacksReferrers reports whether a registry said that it has no referrers API in a way that the library does not
+// understand: 405 and 501, or 401, which Harbor before 2.8 answers wherever it knows nothing. Who may not read the
+// repository is told so at the fallback tag.
+func lacksReferrers(err error, d name.Digest) bool {
+	var answer *transport.Error
+	if !errors.As(err, &answer) || answer.Request == nil || !strings.HasSuffix(answer.Request.URL.Path, "/referrers/"+d.DigestStr()) {
+		return false
+	}
+	switch answer.StatusCode {
+	case http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
 // isAttestation spares downloading what says of itself that it is no signature: reports may be large.
