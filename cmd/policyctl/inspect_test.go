@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -13,7 +14,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.yaml.in/yaml/v3"
 
+	"policy-server/internal/sigstoretest"
 	"policy-server/policy"
+	"policy-server/registry/verify"
 	"policy-server/runtime/wasm"
 )
 
@@ -210,7 +213,7 @@ func TestInspect_case72_signatures(t *testing.T) {
 		}
 		for _, key := range keys {
 			metadata[key] = all[key]
-			if text := fmt.Sprint(all[key]); !strings.Contains(text, "schemaVersion:2") {
+			if text := fmt.Sprint(all[key]); key != "unverified" && !strings.Contains(text, "schemaVersion:2") {
 				t.Errorf("%s is %s", key, text)
 			}
 		}
@@ -218,14 +221,14 @@ func TestInspect_case72_signatures(t *testing.T) {
 			t.Errorf("keys beside %q: %v", keys, all)
 		}
 	}
-	wantKeys("signatures")
+	wantKeys("signatures", "unverified")
 	u.must("sign", "--key", key, uri)
-	wantKeys("signatures", "bundles")
+	wantKeys("signatures", "bundles", "unverified")
 	shown, ok := strings.CutPrefix(u.must("inspect", "--show-signatures", uri).stdout, text)
 	for _, want := range []string{
 		"\nSigstore signatures\n\nDigest: sha256:",
 		"\nMedia type: application/vnd.dev.cosign.simplesigning.v1+json\nSize: 2",
-		"\nAnnotations\ndev.cosignproject.cosign/signature ME",
+		"\nSays, not verified\nSigned by: a key\nSigned annotation: env=prod\nAnnotations\ndev.cosignproject.cosign/signature ME",
 		"\nMedia type: application/vnd.dev.sigstore.bundle.v0.3+json\nSize: ",
 		"\ndev.sigstore.bundle.content dsse-envelope\n",
 	} {
@@ -237,6 +240,39 @@ func TestInspect_case72_signatures(t *testing.T) {
 	stop()
 	if r := u.must("inspect", "--show-signatures", uri); !strings.HasPrefix(r.stdout, text+"\n"+cannot) {
 		t.Errorf("got\n%s", r.stdout)
+	}
+}
+
+// TestInspect_identities shows whom a keyless signature names, of which nothing is verified.
+func TestInspect_identities(t *testing.T) {
+	u := newUser(t)
+	host, _ := u.startsRegistry()
+	uri := "registry://" + host + "/pods:v1"
+	u.signsKeyless(u.pushed(u.annotated("accepts", podMetadata), uri), sigstoretest.Workflow("alice/pods"), map[string]string{"env": "prod"})
+	u.must("pull", uri)
+	shown := regexp.MustCompile(" +").ReplaceAllString(u.must("inspect", "--show-signatures", uri).stdout, " ")
+	for _, want := range []string{
+		"\nSays, not verified\nSubject: https://github.com/alice/pods/.github/workflows/release.yml@refs/tags/v1\nIssuer: https://token.actions.githubusercontent.com\n",
+		"\nGitHub repository: alice/pods\nGitHub ref: refs/tags/v1\nGitHub workflow: Release\nGitHub trigger: push\nGitHub commit: 0123456789abcdef0123456789abcdef01234567\nLog index: 1000\nLog ID: ",
+		"\nLogged at: 20", "\nSigned annotation: env=prod\nAnnotations\ndev.sigstore.bundle.content dsse-envelope\n",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("want %q in\n%s", want, shown)
+		}
+	}
+	var document struct {
+		Unverified []claim
+	}
+	if err := yaml.Unmarshal([]byte(u.must("inspect", "--show-signatures", "-o", "yaml", uri).stdout), &document); err != nil {
+		t.Fatal(err)
+	}
+	if len(document.Unverified) != 1 {
+		t.Fatalf("got %+v", document)
+	}
+	got := document.Unverified[0]
+	if !strings.HasPrefix(got.Subject, "https://github.com/alice/pods/") || got.GitHub == nil || got.GitHub.Repository != "alice/pods" ||
+		got.Log == nil || got.Log.Index != 1000 || got.Annotations["env"] != "prod" || got.Unusable != "" {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -255,14 +291,17 @@ func FuzzSignatures(f *testing.F) {
 			return
 		}
 		var text, document, reason bytes.Buffer
-		found := signatures{Legacy: manifest, Bundles: []*v1.Manifest{manifest}}
+		found := listed(manifest)
 		if err := found.print(&text, nil); err != nil || bytes.ContainsRune(text.Bytes(), 0x1b) {
 			t.Errorf("%v: %q", err, text.String())
 		}
-		if err := found.printYAML(&document, &reason, nil); err != nil || reason.Len() > 0 {
+		if err := found.printYAML(&document, &reason, nil); err != nil || reason.Len() > 0 != (len(found) == 0) {
 			t.Fatalf("%v, %s", err, &reason)
 		}
-		encoded, err := json.Marshal(found)
+		if len(found) == 0 {
+			return
+		}
+		encoded, err := json.Marshal(found.document())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,6 +317,23 @@ func FuzzSignatures(f *testing.F) {
 			t.Errorf("%v\ngot  %v\nwant %v\nin\n%s", err, got, want, &document)
 		}
 	})
+}
+
+// listed returns the layers of manifest as signatures of either layout, who say of themselves what its annotations say.
+func listed(manifest *v1.Manifest) signatures {
+	var found signatures
+	for i, layer := range manifest.Layers {
+		place := verify.Place{Layout: verify.LayoutLegacy, Position: i, Layer: layer.Digest}
+		one := verify.Found{Place: place, Manifest: manifest, Descriptor: layer, Annotations: layer.Annotations}
+		for key, value := range manifest.Annotations {
+			one.Keyless = &verify.Identity{Subject: value, Issuer: key, GitHub: verify.GitHubWorkflow{Repository: value}}
+			one.Unusable = errors.New(value)
+		}
+		two := one
+		two.Layout, two.Log = verify.LayoutBundle, &verify.LogEntry{ID: layer.Digest.Hex, Index: layer.Size}
+		found = append(found, one, two)
+	}
+	return found
 }
 
 // TestNames covers how run, inspect and push find what they are asked for. Nothing is stored, so the message tells what

@@ -1,146 +1,84 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"policy-server/registry"
+	"policy-server/registry/verify"
 )
 
 // signatures is what lies beside a policy in its registry, as it is: nothing of it is verified.
-type signatures struct {
-	Legacy  *v1.Manifest   `json:"signatures,omitempty"` // under the tag sha256-….sig; nil when there is none
-	Bundles []*v1.Manifest `json:"bundles,omitempty"`    // of Sigstore bundles that refer to the policy
-}
+type signatures []verify.Found
 
-// Bundles are told by their layer: some registries list referrers by another type than the manifest's own.
-const bundleTypePrefix = "application/vnd.dev.sigstore.bundle"
-
-// maxBundles is how many referrers are looked at: anybody who may push can add some.
-const maxBundles = 64
-
+// findSignatures returns what it could find, also with an error.
 func findSignatures(ctx context.Context, client *registry.Client, uri string) (signatures, error) {
 	ref, err := registry.ParseReference(uri)
 	if err != nil {
-		return signatures{}, err
+		return nil, err
 	}
 	if ref.Scheme() != registry.SchemeRegistry {
-		return signatures{}, errors.New("invalid uri")
+		return nil, errors.New("invalid uri")
 	}
 	digest, err := client.Digest(ctx, ref)
 	if err != nil {
-		return signatures{}, err
-	}
-	options := client.RemoteOptions(ctx)
-	var found signatures
-	tag := digest.Context().Tag(strings.Replace(digest.DigestStr(), ":", "-", 1) + ".sig")
-	if found.Legacy, err = manifest(tag, options); err != nil && !isNotFound(err) {
-		return signatures{}, err
-	}
-	found.Bundles, err = findBundles(digest, options)
-	return found, err
-}
-
-func manifest(ref name.Reference, options []remote.Option) (*v1.Manifest, error) {
-	found, err := remote.Get(ref, options...)
-	if err != nil {
 		return nil, err
 	}
-	return v1.ParseManifest(bytes.NewReader(found.Manifest))
+	return verify.List(ctx, digest, client.RemoteOptions(ctx))
 }
 
-func findBundles(digest name.Digest, options []remote.Option) ([]*v1.Manifest, error) {
-	referrers, err := remote.Referrers(digest, options...)
-	if err != nil {
-		return nil, err
-	}
-	index, err := referrers.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	var bundles []*v1.Manifest
-	for _, entry := range index.Manifests[:min(len(index.Manifests), maxBundles)] {
-		found, err := manifest(digest.Context().Digest(entry.Digest.String()), options)
-		switch {
-		case isNotFound(err): // the list outlives what it lists
-		case err != nil:
-			return nil, err
-		case isBundle(found):
-			bundles = append(bundles, found)
-		}
-	}
-	return bundles, nil
-}
-
-func isBundle(manifest *v1.Manifest) bool {
-	return slices.ContainsFunc(manifest.Layers, func(layer v1.Descriptor) bool {
-		return strings.HasPrefix(string(layer.MediaType), bundleTypePrefix)
-	})
-}
-
-func isNotFound(err error) bool {
-	var answer *transport.Error
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
-}
-
-// unsigned says in one line why there is nothing to print; "" when there is something.
-func (s signatures) unsigned(err error) string {
+// missing says in one line why there are no signatures, or not all of them; "" when they are all there.
+func (s signatures) missing(err error) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("Cannot determine if the policy has been signed. There was an error while attempting to fetch its signatures from the remote registry: %v ", err)
-	case s.Legacy == nil && len(s.Bundles) == 0:
+	case len(s) == 0:
 		return "No sigstore signatures found"
 	}
 	return ""
 }
 
-// print prints the signatures for people, or why there are none to print.
+// print prints the signatures for people, and why there are none or not all.
 func (s signatures) print(w io.Writer, err error) error {
-	if reason := s.unsigned(err); reason != "" {
-		_, err := fmt.Fprintf(w, "\n%s\n", printable(reason))
-		return err
-	}
 	var out strings.Builder
-	out.WriteString("\nSigstore signatures\n")
-	manifests := s.Bundles
-	if s.Legacy != nil {
-		manifests = append([]*v1.Manifest{s.Legacy}, manifests...)
+	if len(s) > 0 {
+		out.WriteString("\nSigstore signatures\n")
 	}
-	for _, manifest := range manifests {
-		for _, layer := range manifest.Layers {
-			annotations := maps.Clone(manifest.Annotations) // where bundles have theirs
-			if annotations == nil {
-				annotations = map[string]string{}
-			}
-			maps.Copy(annotations, layer.Annotations)
-			out.WriteString("\n")
-			writeRows(&out, signatureRows(layer, annotations))
-		}
+	for _, found := range s {
+		out.WriteString("\n")
+		writeRows(&out, signatureRows(found))
 	}
-	_, err = io.WriteString(w, printable(out.String())+"\n")
+	if len(s) > 0 {
+		out.WriteString("\n")
+	}
+	if reason := s.missing(err); reason != "" {
+		out.WriteString("\n" + reason + "\n")
+	}
+	_, err = io.WriteString(w, printable(out.String()))
 	return err
 }
 
-func signatureRows(layer v1.Descriptor, annotations map[string]string) []detail {
+func signatureRows(found verify.Found) []detail {
 	rows := []detail{
-		{"Digest: ", layer.Digest.String()},
-		{"Media type: ", string(layer.MediaType)},
-		{"Size: ", strconv.FormatInt(layer.Size, 10)},
+		{"Digest: ", found.Descriptor.Digest.String()},
+		{"Media type: ", string(found.Descriptor.MediaType)},
+		{"Size: ", strconv.FormatInt(found.Descriptor.Size, 10)},
+		{key: "Says, not verified"},
 	}
+	rows = append(rows, claimRows(found)...)
+	annotations := map[string]string{}
+	maps.Copy(annotations, found.Manifest.Annotations) // where bundles have theirs
+	maps.Copy(annotations, found.Descriptor.Annotations)
 	if len(annotations) > 0 {
 		rows = append(rows, detail{key: "Annotations"})
 	}
@@ -150,13 +88,121 @@ func signatureRows(layer v1.Descriptor, annotations map[string]string) []detail 
 	return rows
 }
 
-// printYAML prints the manifests below keys of the metadata document. Why there are none goes to stderr: it is no YAML.
-func (s signatures) printYAML(stdout, stderr io.Writer, err error) error {
-	if reason := s.unsigned(err); reason != "" {
-		_, err := fmt.Fprintln(stderr, printable(reason))
-		return err
+// claimRows tells what a signature says about itself.
+func claimRows(found verify.Found) []detail {
+	var rows []detail
+	add := func(key, value string) {
+		if value != "" {
+			rows = append(rows, detail{key, value})
+		}
 	}
-	document, err := json.Marshal(s)
+	switch id := found.Keyless; {
+	case id != nil:
+		add("Subject: ", id.Subject)
+		add("Issuer: ", id.Issuer)
+		add("GitHub repository: ", id.GitHub.Repository)
+		add("GitHub ref: ", id.GitHub.Ref)
+		add("GitHub workflow: ", id.GitHub.Name)
+		add("GitHub trigger: ", id.GitHub.Trigger)
+		add("GitHub commit: ", id.GitHub.SHA)
+	case found.Unusable == nil:
+		add("Signed by: ", "a key")
+	}
+	if log := found.Log; log != nil {
+		add("Log index: ", strconv.FormatInt(log.Index, 10))
+		add("Log ID: ", log.ID)
+		add("Logged at: ", timeText(log.Time))
+	}
+	for _, key := range slices.Sorted(maps.Keys(found.Annotations)) {
+		add("Signed annotation: ", key+"="+found.Annotations[key])
+	}
+	if found.Unusable != nil {
+		add("Cannot count: ", found.Unusable.Error())
+	}
+	return rows
+}
+
+// timeText writes a time in UTC; "" for one that nobody said.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// signaturesDocument is what printYAML prints below the metadata: the manifests as they lie in the registry, and what the
+// signatures in them say.
+type signaturesDocument struct {
+	Legacy     *v1.Manifest   `json:"signatures,omitempty"` // under the tag sha256-….sig
+	Bundles    []*v1.Manifest `json:"bundles,omitempty"`    // that refer to the policy
+	Unverified []claim        `json:"unverified"`           // one for each layer that may be a signature
+}
+
+// claim is what a signature says about itself.
+type claim struct {
+	Layer       string            `json:"layer"` // its digest
+	Subject     string            `json:"subject,omitempty"`
+	Issuer      string            `json:"issuer,omitempty"`
+	GitHub      *githubClaim      `json:"github,omitempty"`
+	Log         *logClaim         `json:"log,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Unusable    string            `json:"unusable,omitempty"` // why it cannot count
+}
+
+type githubClaim struct {
+	Repository string `json:"repository"`
+	Ref        string `json:"ref,omitempty"`
+	Workflow   string `json:"workflow,omitempty"`
+	Trigger    string `json:"trigger,omitempty"`
+	SHA        string `json:"sha,omitempty"`
+}
+
+type logClaim struct {
+	Index int64  `json:"index"`
+	ID    string `json:"id"`
+	Time  string `json:"time,omitempty"`
+}
+
+func claimOf(found verify.Found) claim {
+	c := claim{Layer: found.Descriptor.Digest.String(), Annotations: found.Annotations}
+	if id := found.Keyless; id != nil {
+		c.Subject, c.Issuer = id.Subject, id.Issuer
+		if id.GitHub.Repository != "" {
+			c.GitHub = &githubClaim{id.GitHub.Repository, id.GitHub.Ref, id.GitHub.Name, id.GitHub.Trigger, id.GitHub.SHA}
+		}
+	}
+	if log := found.Log; log != nil {
+		c.Log = &logClaim{log.Index, log.ID, timeText(log.Time)}
+	}
+	if found.Unusable != nil {
+		c.Unusable = found.Unusable.Error()
+	}
+	return c
+}
+
+func (s signatures) document() signaturesDocument {
+	var d signaturesDocument
+	for _, found := range s {
+		switch {
+		case found.Layout == verify.LayoutLegacy:
+			d.Legacy = found.Manifest
+		case !slices.Contains(d.Bundles, found.Manifest):
+			d.Bundles = append(d.Bundles, found.Manifest)
+		}
+		d.Unverified = append(d.Unverified, claimOf(found))
+	}
+	return d
+}
+
+// printYAML prints the signatures below keys of the metadata document. Why there are none, or not all, goes to stderr: it
+// is no YAML.
+func (s signatures) printYAML(stdout, stderr io.Writer, err error) error {
+	if reason := s.missing(err); reason != "" {
+		if _, err := fmt.Fprintln(stderr, printable(reason)); err != nil || len(s) == 0 {
+			return err
+		}
+	}
+	document, err := json.Marshal(s.document())
 	if err != nil {
 		return err
 	}

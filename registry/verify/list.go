@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -15,6 +14,8 @@ import (
 // written it.
 type Found struct {
 	Place
+	Manifest    *v1.Manifest      // that lists the layer; all legacy signatures share one
+	Descriptor  v1.Descriptor     // of the layer
 	Keyless     *Identity         // what the certificate says, nil without one
 	Log         *LogEntry         // what it says of where it was logged, nil when nothing
 	Annotations map[string]string // what it says to have signed along
@@ -43,7 +44,7 @@ func List(ctx context.Context, d name.Digest, options []remote.Option) ([]Found,
 
 // describe reads c without believing it.
 func (c candidate) describe(digest v1.Hash) Found {
-	f := Found{Place: c.place(), Unusable: c.unusable}
+	f := Found{Place: c.place(), Manifest: c.manifest, Descriptor: c.layer, Unusable: c.unusable}
 	if f.Unusable != nil {
 		return f
 	}
@@ -57,9 +58,7 @@ func (c candidate) describe(digest v1.Hash) Found {
 	}
 	entries, entryErr := c.evidence.TlogEntries()
 	if len(entries) > 0 {
-		f.Log = &LogEntry{
-			ID: fmt.Sprintf("%x", entries[0].LogKeyID()), Index: entries[0].LogIndex(), Time: entries[0].IntegratedTime(),
-		}
+		f.Log = newLogEntry(entries[0])
 	}
 	f.Unusable = errors.Join(err, entryErr)
 	return f
