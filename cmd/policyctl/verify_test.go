@@ -176,3 +176,23 @@ func TestVerification_storedFile(t *testing.T) {
 		t.Error("the forged file was not replaced")
 	}
 }
+
+// TestVerification_offline holds that what was pulled by digest can be used without its registry, that this is said, and
+// that verify never speaks for a registry that it did not ask.
+func TestVerification_offline(t *testing.T) {
+	u := newUser(t)
+	host, stop := u.startsRegistry()
+	digest := u.pushed(u.annotated("accepts", podMetadata), host+"/signed:v1")
+	key, stranger := u.signs(digest, "1.pub", nil), u.writes("2.pub", testKey)
+	uri, request := "registry://"+digest.Name(), u.writes("request.json", podRequest)
+	u.must("pull", "-k", key, uri)
+	stop()
+	for _, args := range [][]string{{"pull"}, {"run", "-r", request}} {
+		r := u.must(append(args, "-k", key, uri)...)
+		if !strings.Contains(r.stderr, "Policy successfully verified") || !strings.Contains(r.stderr, "the registry cannot be reached: the stored signatures were verified") {
+			t.Errorf("%s: %s", args[0], r.stderr)
+		}
+		u.does(append(args, "-k", stranger, uri)...).fails(t, "do not suffice: Image verification failed: missing signatures")
+	}
+	u.does("verify", "-k", key, uri).fails(t, "connection refused")
+}
