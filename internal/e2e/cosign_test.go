@@ -132,11 +132,7 @@ func startsSigstore(t *testing.T, folder string) (services *sigstorehttp.Service
 		t.Fatal(err)
 	}
 	t.Cleanup(services.Close)
-	root, err := services.TrustedRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := root.MarshalJSON()
+	document, err := services.Authority.TrustedRoot()
 	if err != nil {
 		t.Fatal(err)
 	}

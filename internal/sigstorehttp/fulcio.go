@@ -1,19 +1,19 @@
 package sigstorehttp
 
 import (
-	"crypto/rand"
+	"bytes"
+	"crypto"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"policy-server/internal/sigstoretest"
 )
 
 // issue answers POST /api/v2/signingCert: a certificate for the key and for the e-mail address of the token, if the key
@@ -42,31 +42,26 @@ func (s *Services) issue(r *http.Request) (int, http.Header, []byte, error) {
 		return 0, nil, nil, err
 	}
 	if s.CertifyAnotherKey {
-		key = s.rekor.Public()
+		key = s.Authority.Chain()[0].PublicKey
 	}
-	issuer, err := asn1.MarshalWithParams(Issuer, "utf8")
+	certificate, err := s.Authority.Certify(sigstoretest.Identity{Email: email, Issuer: Issuer}, key)
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	oid := []int{1, 3, 6, 1, 4, 1, 57264, 1}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber:   big.NewInt(time.Now().UnixNano()),
-		NotBefore:      time.Now().Add(-time.Minute),
-		NotAfter:       time.Now().Add(10 * time.Minute),
-		EmailAddresses: []string{email},
-		KeyUsage:       x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
-		ExtraExtensions: []pkix.Extension{
-			{Id: append(oid[:8:8], 1), Value: []byte(Issuer)},
-			{Id: append(oid[:8:8], 8), Value: issuer},
-		},
-	}, s.fulcio.certificate, key, s.fulcio.key)
-	if err != nil {
-		return 0, nil, nil, err
+	var chain []string
+	for _, c := range append([]*x509.Certificate{certificate}, s.Authority.Chain()...) {
+		chain = append(chain, string(cryptoutils.PEMEncode(cryptoutils.CertificatePEMType, c.Raw)))
 	}
-	chain := []string{string(cryptoutils.PEMEncode(cryptoutils.CertificatePEMType, der)), string(cryptoutils.PEMEncode(cryptoutils.CertificatePEMType, s.fulcio.certificate.Raw))}
 	body, err := json.Marshal(map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": chain}}})
 	return http.StatusOK, http.Header{"Content-Type": {"application/json"}}, body, err
+}
+
+func verifyWith(key crypto.PublicKey, signed, message []byte) error {
+	verifier, err := signature.LoadVerifier(key, crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	return verifier.VerifySignature(bytes.NewReader(signed), bytes.NewReader(message))
 }
 
 func emailOf(authorization string) (string, error) {

@@ -1,7 +1,6 @@
 package sigstorehttp
 
 import (
-	"crypto"
 	"io"
 	"net/http"
 	"time"
@@ -19,12 +18,6 @@ func (s *Services) stamp(r *http.Request) (int, http.Header, []byte, error) {
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	stamped := timestamp.Timestamp{
-		HashAlgorithm: request.HashAlgorithm,
-		HashedMessage: request.HashedMessage,
-		Time:          time.Now(),
-		Policy:        []int{1, 3, 6, 1, 4, 1, 57264, 2},
-	}
-	answer, err := stamped.CreateResponseWithOpts(s.tsa.certificate, s.tsa.key, crypto.SHA256)
+	answer, err := s.Authority.Stamp(request.HashAlgorithm, request.HashedMessage, time.Now())
 	return http.StatusCreated, http.Header{"Content-Type": {"application/timestamp-reply"}}, answer, err
 }

@@ -68,21 +68,26 @@ func (a *Authority) Issue(id Identity) (Credential, error) {
 	if err != nil {
 		return Credential{}, err
 	}
+	credential.Certificate, err = a.Certify(id, public)
+	return credential, err
+}
+
+// Certify returns a certificate for a key, whoever has it.
+func (a *Authority) Certify(id Identity, public crypto.PublicKey) (*x509.Certificate, error) {
 	template, err := id.template()
 	if err != nil {
-		return Credential{}, err
+		return nil, err
 	}
-	credential.Certificate, err = a.sign(template, public)
+	certificate, err := a.sign(template, public)
 	if err != nil || id.NotLogged {
-		return credential, err
+		return certificate, err
 	}
-	sct, err := a.logCertificate(credential.Certificate)
+	sct, err := a.logCertificate(certificate)
 	if err != nil {
-		return Credential{}, err
+		return nil, err
 	}
 	template.ExtraExtensions = append(template.ExtraExtensions, sct)
-	credential.Certificate, err = a.sign(template, public)
-	return credential, err
+	return a.sign(template, public)
 }
 
 // Chain returns the certificates above a leaf, the root last.

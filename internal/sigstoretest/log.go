@@ -79,16 +79,32 @@ func intotoEntry(envelope, payload, raw, verifier []byte) body {
 	}}}
 }
 
-// add logs b at a time in the first version of the log: with a promise, and a proof under a checkpoint.
+// Log enters content, the canonical form of what a client proposed, in the first version of the log.
+func (a *Authority) Log(content []byte, at time.Time) (*rekor.TransparencyLogEntry, error) {
+	var kind rekor.KindVersion
+	if err := json.Unmarshal(content, &struct{ Kind, APIVersion *string }{&kind.Kind, &kind.Version}); err != nil {
+		return nil, err
+	}
+	return a.rekorV1.include(&kind, content, at)
+}
+
+// add logs b at a time in the first version of the log.
 func (l *transparencyLog) add(b body, at time.Time) (*rekor.TransparencyLogEntry, error) {
 	content, err := json.Marshal(object{"apiVersion": b.version, "kind": b.kind, "spec": b.spec})
 	if err != nil {
 		return nil, err
 	}
+	return l.include(&rekor.KindVersion{Kind: b.kind, Version: b.version}, content, at)
+}
+
+// include logs an entry with a promise, and a proof under a checkpoint.
+func (l *transparencyLog) include(
+	kind *rekor.KindVersion, content []byte, at time.Time,
+) (*rekor.TransparencyLogEntry, error) {
 	entry := &rekor.TransparencyLogEntry{
 		LogIndex:          l.next,
 		LogId:             &common.LogId{KeyId: l.id},
-		KindVersion:       &rekor.KindVersion{Kind: b.kind, Version: b.version},
+		KindVersion:       kind,
 		IntegratedTime:    at.Unix(),
 		CanonicalizedBody: content,
 	}

@@ -148,8 +148,13 @@ func (a *Authority) log(
 // stamp returns a timestamp response (RFC 3161) over a signature.
 func (a *Authority) stamp(raw []byte, at time.Time) ([]byte, error) {
 	sum := sha256.Sum256(raw)
+	return a.Stamp(crypto.SHA256, sum[:], at)
+}
+
+// Stamp returns a timestamp response (RFC 3161) over what has a hash.
+func (a *Authority) Stamp(hash crypto.Hash, hashed []byte, at time.Time) ([]byte, error) {
 	stamp := timestamp.Timestamp{
-		HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: at,
+		HashAlgorithm: hash, HashedMessage: hashed, Time: at,
 		Policy: []int{1, 3, 6, 1, 4, 1, 57264, 2},
 	}
 	return stamp.CreateResponseWithOpts(a.stamper.certificate, a.stamper.key, crypto.SHA256)

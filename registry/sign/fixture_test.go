@@ -18,6 +18,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/cosign/v2/pkg/oci"
 	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"policy-server/internal/sigstorehttp"
@@ -63,6 +64,20 @@ func started(t *testing.T) *sigstorehttp.Services {
 	return services
 }
 
+// trustedRoot returns what those must trust who verify.
+func trustedRoot(t *testing.T, services *sigstorehttp.Services) *root.TrustedRoot {
+	t.Helper()
+	document, err := services.Authority.TrustedRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted, err := root.NewTrustedRootFromJSON(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trusted
+}
+
 // signs signs d and expects to succeed.
 func signs(t *testing.T, cfg sign.Config, d name.Digest, layout sign.Layout, annotations map[string]string) sign.Receipt {
 	t.Helper()
@@ -84,7 +99,7 @@ func signs(t *testing.T, cfg sign.Config, d name.Digest, layout sign.Layout, ann
 // accepts reports whether cosign accepts the signature of d in layout, and only with the annotations.
 func accepts(t *testing.T, d name.Digest, layout sign.Layout, options cosign.CheckOpts, annotations map[string]string) error {
 	t.Helper()
-	options.Offline, options.IgnoreSCT = true, true
+	options.Offline = true
 	if layout == sign.Legacy {
 		options.ClaimVerifier = cosign.SimpleClaimVerifier
 		options.Annotations = map[string]any{}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
@@ -109,14 +110,7 @@ func TestSign_policyServer(t *testing.T) {
 // them accept it and others do not.
 func TestSign_witnesses(t *testing.T) {
 	services := started(t)
-	trusted, err := services.TrustedRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	strangers, err := started(t).TrustedRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
+	trusted, strangers := trustedRoot(t, services), trustedRoot(t, started(t))
 	key := newKey(t)
 	verifier, err := signature.LoadDefaultVerifier(key.GetPublicKey())
 	if err != nil {
@@ -154,6 +148,11 @@ func TestSign_witnesses(t *testing.T) {
 				if err := accepts(t, digest, layout, c.options, nil); err != nil {
 					t.Error(err)
 				}
+				if c.signer.Key == nil && c.log { // a time alone is not enough where the trust root has logs
+					if err := acceptsOurs(t, services, digest); err != nil {
+						t.Error(err)
+					}
+				}
 				c.options.TrustedMaterial = strangers
 				c.options.UseSignedTimestamps = false // cosign 2.6.5 panics when it trusts none of the timestamps
 				if accepts(t, digest, layout, c.options, nil) == nil {
@@ -162,6 +161,29 @@ func TestSign_witnesses(t *testing.T) {
 			})
 		}
 	}
+}
+
+// acceptsOurs reports whether our own verification accepts that alice signed d.
+func acceptsOurs(t *testing.T, services *sigstorehttp.Services, d name.Digest) error {
+	t.Helper()
+	document, err := services.Authority.TrustedRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted, err := verify.ParseTrustRoot(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := verify.GenericIssuer{Issuer: sigstorehttp.Issuer, Subject: verify.SubjectEqual("alice@example.com")}
+	verifier, err := verify.New(verify.Config{AllOf: []verify.Constraint{alice}}, verify.Options{
+		Remote: func(ctx context.Context) []remote.Option { return []remote.Option{remote.WithContext(ctx)} },
+		Trust:  verify.GivenTrust(trusted),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = verifier.Check(t.Context(), d)
+	return err
 }
 
 // TestSign_failures holds that nothing is written when a part of the signature could not be had.
