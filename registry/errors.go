@@ -39,7 +39,17 @@ func (e *FetchError) Error() string { return fmt.Sprintf("fetch %q: %v", e.Refer
 func (e *FetchError) Unwrap() error { return e.Err }
 
 // Hint says what the operator can do next; empty when the text already says it.
-func (e *FetchError) Hint() string { return hint(e.Reference.server(), e.Err) }
+func (e *FetchError) Hint() string {
+	text := hint(e.Reference.server(), e.Err)
+	if e.Reference.scheme != SchemeRegistry || e.Reference.pinned() || !IsUnavailable(e.Err) {
+		return text
+	}
+	const pin = "a module that is asked for by digest needs no registry once it is stored"
+	if text == "" {
+		return pin
+	}
+	return text + "; " + pin
+}
 
 // PushError reports a module that could not be pushed. Like FetchError, it holds no credentials.
 type PushError struct {

@@ -66,7 +66,7 @@ func (c *Client) provenLayer(ref Reference) (layer, error) {
 	return module, nil
 }
 
-// explain adds to the error of a registry that cannot be asked why the store does not do without it.
+// explain adds to the error of a registry that cannot be asked why the store cannot answer instead.
 func (s Store) explain(err, reason error) error {
 	var other *DigestMismatchError
 	switch {
@@ -75,5 +75,5 @@ func (s Store) explain(err, reason error) error {
 	case errors.As(reason, &other):
 		reason = fmt.Errorf("a file in it has the digest sha256:%s instead of sha256:%s", other.Got, other.Want)
 	}
-	return fmt.Errorf("%w; and the store does not do without it: %v", err, reason)
+	return fmt.Errorf("%w; and the store cannot answer instead: %v", err, reason)
 }

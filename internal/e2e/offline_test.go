@@ -109,7 +109,7 @@ func TestServesWithoutRegistry(t *testing.T) {
 
 // TestRefusedWithoutRegistry holds that a registry that is down makes nothing acceptable.
 func TestRefusedWithoutRegistry(t *testing.T) {
-	const noHelp = "and the store does not do without it: "
+	const instead = "and the store cannot answer instead: "
 	for name, c := range map[string]struct {
 		change func(t *testing.T, s *station)
 		want   []string
@@ -118,13 +118,13 @@ func TestRefusedWithoutRegistry(t *testing.T) {
 			func(t *testing.T, s *station) {
 				s.rewrite(t, "registry", func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
 			},
-			[]string{"Error while downloading policy 'p'", "connection refused", noHelp + "a file in it has the digest sha256:"},
+			[]string{"Error while downloading policy 'p'", "connection refused", instead + "a file in it has the digest sha256:"},
 		},
 		"manifest changed": {
 			func(t *testing.T, s *station) {
 				s.rewrite(t, "manifests", func(b []byte) []byte { return append(b, '\n') })
 			},
-			[]string{"Error while downloading policy 'p'", "connection refused", noHelp},
+			[]string{"Error while downloading policy 'p'", "connection refused", instead},
 		},
 		"signatures changed": {
 			func(t *testing.T, s *station) {
@@ -136,7 +136,7 @@ func TestRefusedWithoutRegistry(t *testing.T) {
 			func(t *testing.T, s *station) {
 				s.rewrite(t, "signatures", func(b []byte) []byte { return b[:len(b)/2] })
 			},
-			[]string{"Policy 'p' cannot be verified: ", "connection refused", "the store does not help: its signatures of this digest are damaged"},
+			[]string{"Policy 'p' cannot be verified: ", "connection refused", "the store cannot answer instead: its signatures of this digest are damaged"},
 		},
 		"signatures gone": {
 			func(t *testing.T, s *station) {
@@ -144,7 +144,7 @@ func TestRefusedWithoutRegistry(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			[]string{"Policy 'p' cannot be verified: ", "connection refused", "the store does not help: it keeps no signatures of this digest"},
+			[]string{"Policy 'p' cannot be verified: ", "connection refused", "the store cannot answer instead: it keeps no signatures of this digest"},
 		},
 		"a stranger's key asked for": {
 			func(t *testing.T, s *station) {
@@ -158,7 +158,7 @@ func TestRefusedWithoutRegistry(t *testing.T) {
 		},
 		"a tag": {
 			func(t *testing.T, s *station) { s.files["policies"] = s.world.files("")["policies"] },
-			[]string{"Error while downloading policy 'p'", "connection refused", noHelp + "what a tag means only the registry can say"},
+			[]string{"Error while downloading policy 'p'", "connection refused", instead + "what a tag means only the registry can say", "by digest needs no registry once it is stored"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

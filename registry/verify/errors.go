@@ -75,14 +75,14 @@ func (e *UnverifiedError) Hint() string {
 type LookupError struct {
 	Digest name.Digest
 	Err    error
-	Kept   error            // why the store does not help either; nil when it was not asked, or Rest says so
+	Kept   error            // why the store cannot answer instead; nil when it was not asked, or Rest says so
 	Rest   *UnverifiedError // why those that could be read, or were kept, do not suffice; nil when there are none
 }
 
 func (e *LookupError) Error() string {
 	text := fmt.Sprintf("signatures of %s cannot be read: %v", e.Digest.Name(), e.Err)
 	if e.Kept != nil {
-		text += fmt.Sprintf("\nand the store does not help: %v", e.Kept)
+		text += fmt.Sprintf("\nand the store cannot answer instead: %v", e.Kept)
 	}
 	if e.Rest != nil {
 		text += "\nand those at hand do not suffice: " + e.Rest.Error()

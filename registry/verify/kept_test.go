@@ -96,7 +96,7 @@ func TestKept(t *testing.T) {
 			s.registry.close()
 		}, keyless, "certificate not issued by a trusted authority"},
 		{"payloads changed", rewriting(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"content":"ey`), []byte(`"content":"ew`)) }), keyOfAlice, "invalid signature"},
-		{"cut short", rewriting(func(b []byte) []byte { return b[:len(b)/2] }), keyOfAlice, "and the store does not help: its signatures of this digest are damaged: unexpected end of JSON input"},
+		{"cut short", rewriting(func(b []byte) []byte { return b[:len(b)/2] }), keyOfAlice, "and the store cannot answer instead: its signatures of this digest are damaged: unexpected end of JSON input"},
 		{"unknown layout", rewriting(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"legacy"`), []byte(`"other"`)) }), keyOfAlice, `are damaged: unknown layout "other"`},
 		{"too many", rewriting(func([]byte) []byte {
 			return []byte(`{"signatures":[` + strings.Repeat(`{"layout":"legacy"},`, 128) + `{"layout":"legacy"}]}`)
