@@ -425,6 +425,20 @@ func TestSlowPlace(t *testing.T) {
 	}
 }
 
+// Who attaches a signature does not choose how long the operator's log line is.
+func TestRejections_short(t *testing.T) {
+	authority := newAuthority(t)
+	r := newRegistry(t, withReferrers)
+	d := r.push(t)
+	s := makeBundle(t, authority, issue(t, authority, alice()), d, nil, sigstoretest.How{})
+	s.Entry.LogId.KeyId = bytes.Repeat([]byte("long"), 100<<10)
+	attachBundle(t, d, s)
+	_, err := trusting(t, r, allOf(aliceAsked(nil)), trustRoot(t, authority)).Verify(t.Context(), d)
+	if text := fmt.Sprint(err); !strings.Contains(text, "not in transparency log: log 6c6f6e67") || len(text) > 2000 {
+		t.Errorf("%d bytes: %.500s", len(text), text)
+	}
+}
+
 func TestList(t *testing.T) {
 	authority := newAuthority(t)
 	r := newRegistry(t)

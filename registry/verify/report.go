@@ -101,7 +101,15 @@ func (s Signature) String() string {
 	return text
 }
 
+// maxReason is how much of a reason is said, in bytes. Parts of it are in the words of whoever made the signature, who may
+// have used a megabyte of them, and it is said for each signature and constraint.
+const maxReason = 1000
+
 // String says in one line why the signature did not count.
 func (r Rejection) String() string {
-	return r.Place.String() + ": " + strings.ReplaceAll(r.Reason.Error(), "\n", "; ")
+	reason := strings.ReplaceAll(r.Reason.Error(), "\n", "; ")
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	return r.Place.String() + ": " + reason
 }
