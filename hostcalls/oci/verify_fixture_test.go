@@ -23,9 +23,9 @@ import (
 
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/oci"
-	"policy-server/internal/signer"
 	"policy-server/internal/sigstoretest"
 	"policy-server/registry"
+	"policy-server/registry/sign"
 	"policy-server/registry/verify"
 )
 
@@ -172,7 +172,7 @@ func (s *site) signFor(
 	t testing.TB, d, another name.Digest, by sigstoretest.Credential, how sigstoretest.How, annotations map[string]string,
 ) {
 	t.Helper()
-	payload, err := signer.Payload(another, annotations)
+	payload, err := sign.Claims(another, annotations)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (s *site) signFor(
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := signer.Attach(t.Context(), d, layer); err != nil {
+	if err := sign.AttachLayer(t.Context(), d, layer); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"policy-server/internal/apiserver"
 	"policy-server/internal/examples"
 	"policy-server/internal/guests"
-	"policy-server/internal/signer"
 	"policy-server/internal/sigstoretest"
+	"policy-server/registry/sign"
 )
 
 // gallery is a registry of container images with a Sigstore of its own.
@@ -99,13 +99,13 @@ func (g *gallery) sign(d name.Digest, where layout, by sigstoretest.Credential) 
 		g.must(sigstoretest.AttachBundle(g.t.Context(), d, bundle))
 		return
 	}
-	payload, err := signer.Payload(d, nil)
+	payload, err := sign.Claims(d, nil)
 	g.must(err)
 	signature, err := g.authority.SignPayload(by, payload, sigstoretest.How{})
 	g.must(err)
 	layer, err := signature.Layer()
 	g.must(err)
-	g.must(signer.Attach(g.t.Context(), d, layer))
+	g.must(sign.AttachLayer(g.t.Context(), d, layer))
 }
 
 // attest has by state a predicate, JSON, about d.

@@ -92,6 +92,9 @@ func openBundle(b *bundle.Bundle) (_ *attached, err error) {
 	if err := json.Unmarshal(payload, a.statement); err != nil {
 		return nil, fmt.Errorf("statement: %w", err)
 	}
+	if err := unambiguous(payload); err != nil {
+		return nil, fmt.Errorf("statement: %w", err)
+	}
 	return a, nil
 }
 

@@ -472,3 +472,48 @@ func TestList(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What is signed must say the same to all who read it: neither the first nor the last of two members counts.
+func TestAmbiguousDocuments(t *testing.T) {
+	const good, bad, sign, slsa = "GOOD", "BAD", sigstoretest.PredicateType, "https://slsa.dev/provenance/v1"
+	image := func(name, digest string) string {
+		return fmt.Sprintf(`%q:{"docker-manifest-digest":"sha256:%s"}`, name, digest)
+	}
+	statement := func(more string) string {
+		return `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"` + good + `"},"annotations":{"env":"a","Env":"b"}}],` + more + `}`
+	}
+	cases := []struct {
+		name, document string
+		bundle, fits   bool
+	}{
+		{"payload", `{"critical":{` + image("image", good) + `},"optional":{"env":"a","Env":"b"}}`, false, true},
+		{"two images", `{"critical":{` + image("image", bad) + `,` + image("image", good) + `}}`, false, false},
+		{"two images but for case", `{"critical":{` + image("image", bad) + `,` + image("Image", good) + `}}`, false, false},
+		{"two criticals", `{"critical":{` + image("image", bad) + `},"Critical":{` + image("image", good) + `}}`, false, false},
+		{"one annotation twice", `{"critical":{` + image("image", good) + `},"optional":{"env":"a","env":"b"}}`, false, false},
+		{"statement", statement(`"predicateType":"` + sign + `","predicate":{"a":1,"A":2}`), true, true},
+		{"attestation and signature", statement(`"predicateType":"` + slsa + `","predicateType":"` + sign + `"`), true, false},
+		{"attestation and signature but for case", statement(`"predicateType":"` + slsa + `","PredicateType":"` + sign + `"`), true, false},
+		{"two subjects but for the letter s", statement(`"predicateType":"` + sign + `","\u017fubject":[]`), true, false},
+	}
+	r, authority := newRegistry(t, withReferrers), newAuthority(t)
+	signer := issue(t, authority, alice())
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			d := r.push(t)
+			hex := strings.TrimPrefix(d.DigestStr(), "sha256:")
+			document := strings.NewReplacer(good, hex, bad, strings.Repeat("0", 64)).Replace(tc.document)
+			if tc.bundle {
+				attachBundle(t, d, must[*sigstoretest.Signature](t)(authority.SignStatement(signer, []byte(document), sigstoretest.How{})))
+			} else {
+				attachLayer(t, d, must[*sigstoretest.Signature](t)(authority.SignPayload(signer, []byte(document), sigstoretest.How{})))
+			}
+			for _, asked := range []verify.Constraint{aliceAsked(nil), keyOf(t, signer, nil)} {
+				_, err := trusting(t, r, allOf(asked), trustRoot(t, authority)).Verify(t.Context(), d)
+				if reason := reasonOf(t, err); tc.fits != (reason == nil) || !tc.fits && !strings.Contains(reason.Error(), "more than one member") {
+					t.Errorf("%T: got %v", asked, reason)
+				}
+			}
+		})
+	}
+}

@@ -81,7 +81,8 @@ func signatureManifest(t testing.TB, signature oci.Signature) []byte {
 	return raw
 }
 
-// FuzzVerifyPayload signs any payload with the right key: it counts exactly when cosign's own claim check agrees.
+// FuzzVerifyPayload signs any payload with the right key: it counts exactly when cosign's own claim check agrees, and the
+// payload says one thing only.
 func FuzzVerifyPayload(f *testing.F) {
 	digest, err := name.NewDigest(fuzzDigest)
 	if err != nil {
@@ -120,6 +121,9 @@ func FuzzVerifyPayload(f *testing.F) {
 			var mistyped *json.UnmarshalTypeError
 			if errors.As(want, &mistyped) && strings.HasPrefix(mistyped.Value, "number ") && mistyped.Type.Kind().String() == "float64" {
 				continue // cosign reads numbers as floats and refuses some; here they are text
+			}
+			if err != nil && strings.Contains(err.Error(), "more than one member") {
+				continue // cosign takes the last
 			}
 			if (err == nil) != (want == nil) {
 				t.Errorf("payload %q, annotations %v: got %v, cosign says %v", payload, asked, err, want)

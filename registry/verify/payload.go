@@ -30,6 +30,9 @@ func parseClaims(payload []byte) (claims, error) {
 	if err := json.Unmarshal(payload, &document); err != nil {
 		return claims{}, fmt.Errorf("payload is not simple signing JSON: %w", err)
 	}
+	if err := unambiguous(payload); err != nil {
+		return claims{}, fmt.Errorf("payload: %w", err)
+	}
 	return claims{
 		digest: document.Critical.Image.DockerManifestDigest, annotations: scalarTexts(document.Optional),
 	}, nil
