@@ -21,6 +21,7 @@ const publicGoodURL = tuf.DefaultMirror
 const (
 	tufFresh      = 24 * time.Hour
 	tufRetry      = 5 * time.Minute
+	tufFailed     = 10 * time.Second // for how long whoever asks next is told so, and does not wait in turn
 	tufFreshDays  = 1                // tufFresh in the library's unit: a restart within it needs no network
 	tufPatience   = 15 * time.Second // with one request
 	trustedTarget = "trusted_root.json"
@@ -30,10 +31,11 @@ const (
 // folder: while that has not expired, a repository that cannot be reached does no harm. Its methods may be called by
 // several goroutines; of several processes, each should have a folder of its own.
 type TUF struct {
-	config TUFConfig
-	turn   chan struct{} // held while fetching; guards what follows
-	root   *TrustRoot
-	until  time.Time // when root is to be fetched again
+	config  TUFConfig
+	turn    chan struct{} // held while fetching; guards what follows
+	root    *TrustRoot
+	failure error     // why there is no root; nil while there is one, or nobody asked
+	until   time.Time // when root is to be fetched again
 }
 
 // TUFConfig says where a TUF finds things.
@@ -68,8 +70,8 @@ func (t *TUF) TrustRoot(ctx context.Context) (*TrustRoot, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { <-t.turn }()
-	if t.root != nil && time.Now().Before(t.until) {
-		return t.root, nil
+	if (t.root != nil || t.failure != nil) && time.Now().Before(t.until) {
+		return t.root, t.failure
 	}
 	if err := os.MkdirAll(t.config.CacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("Cannot create directory to cache sigstore data: %w", err)
@@ -79,13 +81,17 @@ func (t *TUF) TrustRoot(ctx context.Context) (*TrustRoot, error) {
 	if err != nil {
 		cached, cacheErr := t.load(t.offline())
 		if cacheErr != nil {
-			return nil, fmt.Errorf("trust root from %s: %w", t.config.URL, err)
+			err = fmt.Errorf("trust root from %s: %w", t.config.URL, err)
+			if ctx.Err() == nil {
+				t.root, t.failure, t.until = nil, err, time.Now().Add(tufFailed)
+			}
+			return nil, err
 		}
 		t.config.Log.Warn("Sigstore trust root not fetched, the one in the cache is used",
 			zap.String("url", t.config.URL), zap.Duration("again_after", tufRetry), zap.Error(err))
 		root, next = cached, tufRetry
 	}
-	t.root, t.until = root, time.Now().Add(next)
+	t.root, t.failure, t.until = root, nil, time.Now().Add(next)
 	return root, nil
 }
 

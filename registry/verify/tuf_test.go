@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,6 +110,26 @@ func TestTUF_unreachable(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// Those who ask while a repository fails are told so at once, and not each in turn after a wait of their own.
+func TestTUF_failure(t *testing.T) {
+	var requests atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	source := verify.NewTUF(verify.TUFConfig{CacheDir: t.TempDir(), URL: server.URL})
+	_, first := source.TrustRoot(t.Context())
+	asked := requests.Load()
+	_, second := source.TrustRoot(t.Context())
+	if first == nil || second == nil || first.Error() != second.Error() {
+		t.Errorf("got %v, then %v", first, second)
+	}
+	if n := requests.Load(); asked == 0 || n != asked {
+		t.Errorf("%d requests, %d in all", asked, n)
 	}
 }
 
