@@ -34,7 +34,8 @@ type Options struct {
 	// Trust is where the trust root comes from. The zero value has none, which suits configs without keyless
 	// constraints.
 	Trust TrustSource
-	// Store keeps the signatures that were found, for when their registry cannot be reached. The zero value keeps none.
+	// Store keeps the signatures that a Verifier found, for when their registry cannot be reached. The zero value keeps
+	// none. Demands never use it: what an image is asked about is the registry's to say.
 	Store registry.Store
 }
 
