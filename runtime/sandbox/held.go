@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"reflect"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -132,27 +131,13 @@ func (h *held) atRead(ctx context.Context) {
 		h.refuse("it reads its request in its start function")
 	}
 	snapshotter := experimental.GetSnapshotter(ctx)
-	if h.serves == 0 && stackLength(snapshotter.Snapshot()) > maxHeldStack {
+	if h.serves == 0 && stackLength(snapshotter.Snapshot()) > longStack {
 		h.refuse("it goes deep" + beforeRead)
 	}
 	if !h.hand(struct{}{}) {
 		Trap("instance is given up")
 	}
 	h.snapshot, h.serving = snapshotter.Snapshot(), true
-}
-
-// maxHeldStack is how many bytes of stack a run may have that is held. Whatever a command has once needed is kept while
-// it waits and allocated anew for each request; this much takes some ten microseconds.
-const maxHeldStack = 1 << 20
-
-// stackLength returns the length in bytes of the stack that s is of, used or not. It looks into wazero's own type, for
-// nothing else tells: 0 if there is no such field.
-func stackLength(s experimental.Snapshot) int {
-	stack := reflect.Indirect(reflect.ValueOf(s)).FieldByName("stack")
-	if stack.Kind() != reflect.Slice {
-		return 0
-	}
-	return stack.Len()
 }
 
 // atExit is called when the command exits. It does not return.

@@ -70,8 +70,8 @@ func (i *Instance) adopt(img *image, heap *heapStore) error {
 
 // reset brings the instance to the state of its image. After an error it must not be used again.
 //
-// wazero's stack is no state, but the longest that a call has needed, up to a hundred megabytes, and never shrinks. A
-// call that may have made it long leaves it to the collector; a command that is held gets the short one back anyway.
+// wazero's stack is no state, but a call that made it long leaves it to the collector; a command that is held gets the
+// short one back anyway.
 func (i *Instance) reset() error {
 	if i.image.content != nil {
 		if err := i.linear.rewind(i.memory); err != nil {
@@ -81,10 +81,9 @@ func (i *Instance) reset() error {
 	for n, global := range i.globals {
 		global.Set(i.image.globals[n])
 	}
-	if i.held == nil && i.wentDeep() {
+	if i.held == nil && stackLength(i.entry) > longStack {
 		i.entry = i.mod.ExportedFunction(i.program.engine.abi.Entry.Name)
 	}
-	i.ticked = false
 	i.warmingUp, i.warmUpHost, i.refused, i.descriptors = false, nil, false, false
 	i.surroundings.ctx, i.surroundings.process = nil, Process{}
 	return nil

@@ -29,7 +29,6 @@ type Instance struct {
 	refused     bool      // one of them was not served while warming up
 	descriptors bool      // the guest used a WASI function that may change its descriptors
 	fault       error     // how the last run of guest code failed
-	ticked      bool      // it has used all its fuel at least once
 	turn        time.Time // when it last let others go first
 }
 

@@ -37,7 +37,6 @@ const turn = time.Millisecond
 // what it is for: only here can the collector stop it.
 func tick(ctx context.Context, mod api.Module, _ []uint64) {
 	i := instanceOf(ctx)
-	i.ticked = true
 	stopIfDone(i.surroundings.ctx)
 	if now := time.Now(); now.Sub(i.turn) >= turn {
 		i.turn = now
@@ -49,17 +48,6 @@ func tick(ctx context.Context, mod api.Module, _ []uint64) {
 // refuel gives an instance the fuel until its next tick.
 func (p *Program) refuel(mod api.Module) {
 	mod.ExportedGlobal(p.fuel).(api.MutableGlobal).Set(api.EncodeI32(fuel))
-}
-
-// shallow is the fuel that a call may use without its stack being worth a thought. Each function that calls another takes
-// a unit at least, and more if it has much to keep on the stack: that much fuel fills some hundred kilobytes, and a few
-// megabytes if a guest tries hard. A new stack costs a microsecond or two, little beside what such a call has taken.
-const shallow = 1_000
-
-// wentDeep tells whether the last call may have made wazero's stack large.
-func (i *Instance) wentDeep() bool {
-	left := api.DecodeI32(i.mod.ExportedGlobal(i.program.fuel).Get())
-	return i.ticked || fuel-left > shallow
 }
 
 // ended returns the error of a context that has ended, or whose deadline has passed: with all processors busy it may
