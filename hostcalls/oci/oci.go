@@ -1,4 +1,4 @@
-// Package oci answers the host capabilities of namespace oci: what a registry says about an image.
+// Package oci answers the host capabilities of namespace oci: what a registry says about an image, and who signed it.
 package oci
 
 import (
@@ -45,7 +45,7 @@ func about(variant string, client *registry.Client, ask inquiry) hostcalls.Capab
 				return answers.Do(ctx, image, func(ctx context.Context) ([]byte, error) {
 					reference, err := registry.ParseReference("registry://" + image)
 					if err != nil {
-						return nil, fmt.Errorf("Invalid OCI image reference: %w", err)
+						return nil, invalidReference(err)
 					}
 					answer, err := ask(ctx, client, reference)
 					if err != nil {

@@ -254,8 +254,8 @@ func TestCapabilities_fail(t *testing.T) {
 	}{
 		"not JSON":                {hostcalls.OCIManifest, `nonsense`, "decode image reference: "},
 		"not a string":            {hostcalls.OCIManifestDigest, `{}`, "decode image reference: "},
-		"empty":                   {hostcalls.OCIManifestConfig, `""`, "Invalid OCI image reference: "},
-		"upper case":              {hostcalls.OCIManifest, `"UPPER/case:v1"`, "Invalid OCI image reference: "},
+		"empty":                   {hostcalls.OCIManifestConfig, `""`, "Invalid OCI image reference: repository name"},
+		"upper case":              {hostcalls.OCIManifest, `"UPPER/case:v1"`, "Invalid OCI image reference: invalid reference format"},
 		"with a scheme":           {hostcalls.OCIManifest, `"registry://ghcr.io/a/b:v1"`, "Invalid OCI image reference: "},
 		"not there":               {hostcalls.OCIManifestDigest, fmt.Sprintf("%q", i.host+"/none:v1"), "Fail to interact with OCI registry: "},
 		"not for this platform":   {hostcalls.OCIManifestConfig, fmt.Sprintf("%q", i.host+"/elsewhere:v1"), "Fail to interact with OCI registry: "},

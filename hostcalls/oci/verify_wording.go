@@ -92,11 +92,7 @@ type imageReference struct {
 func parseReference(image string) (imageReference, error) {
 	reference, err := registry.ParseReference("registry://" + strings.TrimPrefix(image, "registry://"))
 	if err != nil {
-		var invalid *registry.InvalidReferenceError
-		if !errors.As(err, &invalid) {
-			err = &registry.InvalidReferenceError{Reason: err.Error()}
-		}
-		return imageReference{}, err
+		return imageReference{}, invalidReference(err)
 	}
 	parsed, err := reference.OCI()
 	if err != nil {
@@ -113,6 +109,15 @@ func parseReference(image string) (imageReference, error) {
 		suffix = last[i:]
 	}
 	return imageReference{reference, host + "/" + parsed.Context().RepositoryStr() + suffix}, nil
+}
+
+// invalidReference makes a *registry.InvalidReferenceError of err, if it is none: guests know it by its words.
+func invalidReference(err error) error {
+	var invalid *registry.InvalidReferenceError
+	if errors.As(err, &invalid) {
+		return err
+	}
+	return &registry.InvalidReferenceError{Reason: err.Error()}
 }
 
 // logOutcome tells the operator what guests are not told: why signatures did not count, and that nothing could be asked.
