@@ -4,13 +4,13 @@
 package main
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
 	"policy-server/policies-examples/imageref"
 	"policy-server/policies-examples/pin"
 	"policy-server/policies-examples/podspec"
+	"policy-server/policies-examples/reason"
 	"policy-server/sdk"
 )
 
@@ -58,7 +58,7 @@ func (w *wanted) judge(image string) (digest string, faults []string) {
 		found, err := sdk.VerifyImage(w.rules[i].demands(image))
 		switch {
 		case err != nil:
-			faults = append(faults, reason(err))
+			faults = append(faults, reason.Of(err))
 			continue
 		case digest != "" && digest != found.Digest:
 			faults = append(faults, "its digest changed between two verifications")
@@ -67,13 +67,4 @@ func (w *wanted) judge(image string) (digest string, faults []string) {
 		faults = append(faults, w.rules[i].judge(found.Attestations)...)
 	}
 	return digest, faults
-}
-
-// reason is an error of a host call in the host's words alone.
-func reason(err error) string {
-	var refusal *sdk.HostError
-	if errors.As(err, &refusal) {
-		return refusal.Text
-	}
-	return err.Error()
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"policy-server/policies-examples/imageref"
-	"policy-server/sdk"
+	"policy-server/policies-examples/reason"
 )
 
 // images are those of one object, with what was found out about them.
@@ -35,18 +35,9 @@ func (i *images) verify(image string) {
 			err = errMoved // what one entry verified is not what the other one did
 		}
 		if err != nil {
-			i.failures = append(i.failures, "verification of image "+image+" failed: "+reason(err))
+			i.failures = append(i.failures, "verification of image "+image+" failed: "+reason.Of(err))
 			continue
 		}
 		i.digests[image] = digest
 	}
-}
-
-// reason is an error of a host call in the host's words alone.
-func reason(err error) string {
-	var refusal *sdk.HostError
-	if errors.As(err, &refusal) {
-		return refusal.Text
-	}
-	return err.Error()
 }

@@ -1,6 +1,9 @@
 package main
 
-import "policy-server/sdk"
+import (
+	"policy-server/policies-examples/reason"
+	"policy-server/sdk"
+)
 
 // A signer is whoever must have signed, in one of five ways to say it.
 type signer interface {
@@ -73,7 +76,7 @@ func (c certificates) distrust() string {
 	for _, leaf := range c.leaves {
 		trusted, why, err := sdk.IsCertificateTrusted(sdk.TrustQuery{Certificate: sdk.PEM(leaf), Chain: chain})
 		if err != nil {
-			return reason(err)
+			return reason.Of(err)
 		}
 		if !trusted {
 			return why
