@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
@@ -21,18 +20,7 @@ import (
 
 // cosign's own verification, from reference to answer, accepts attestations of the legacy layout as they are made here.
 func TestAttestationsAreAcceptedByCosign(t *testing.T) {
-	authority, err := sigstoretest.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted, err := authority.TrustedRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	material, err := root.NewTrustedRootFromJSON(trusted)
-	if err != nil {
-		t.Fatal(err)
-	}
+	authority, material := newAuthority(t)
 	key, err := sigstoretest.NewKey()
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,9 @@ import (
 	"policy-server/registry/sign"
 )
 
-// Layers verify with cosign, which reads them in code of its own.
-func TestLayersVerifyWithCosign(t *testing.T) {
+// newAuthority returns an authority and the trust root that verifiers have of it.
+func newAuthority(t *testing.T) (*sigstoretest.Authority, *root.TrustedRoot) {
+	t.Helper()
 	authority, err := sigstoretest.New()
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +32,12 @@ func TestLayersVerifyWithCosign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return authority, material
+}
+
+// Layers verify with cosign, which reads them in code of its own.
+func TestLayersVerifyWithCosign(t *testing.T) {
+	authority, material := newAuthority(t)
 	alice, err := authority.Issue(sigstoretest.Identity{Email: "alice@example.com", Issuer: "https://accounts.example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -63,18 +70,7 @@ func TestLayersVerifyWithCosign(t *testing.T) {
 
 // What is made here verifies with sigstore's own library under everything it can demand.
 func TestBundlesVerifyWithSigstoreGo(t *testing.T) {
-	authority, err := sigstoretest.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted, err := authority.TrustedRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	material, err := root.NewTrustedRootFromJSON(trusted)
-	if err != nil {
-		t.Fatal(err)
-	}
+	authority, material := newAuthority(t)
 	workflow, err := authority.Issue(sigstoretest.Workflow("alice/policy"))
 	if err != nil {
 		t.Fatal(err)
