@@ -15,8 +15,9 @@ type Memo[V any] struct {
 	limit int
 	size  func(V) int
 
-	mu      sync.Mutex
-	flights map[string]*flight[V]
+	flights *Flights[string, V]
+
+	mu      sync.Mutex // guards what is below
 	answers map[string]*list.Element
 	byAge   *list.List // of *answer[V], the oldest in front
 	held    int        // sum of the sizes of answers
@@ -30,91 +31,37 @@ type answer[V any] struct {
 	expires time.Time
 }
 
-// flight is an act in progress.
-type flight[V any] struct {
-	done    chan struct{} // closed when value and err are there
-	value   V
-	err     error
-	waiting int // whoever still wants the answer
-	cancel  context.CancelFunc
-}
-
 // NewMemo returns a memo that keeps an answer for ttl, and answers whose sizes and keys add up to at most limit: beyond it
 // the oldest go.
 func NewMemo[V any](ttl time.Duration, limit int, size func(V) int) *Memo[V] {
-	return &Memo[V]{ttl: ttl, limit: limit, size: size, flights: map[string]*flight[V]{}, answers: map[string]*list.Element{}, byAge: list.New()}
+	m := &Memo[V]{ttl: ttl, limit: limit, size: size, answers: map[string]*list.Element{}, byAge: list.New()}
+	m.flights = NewFlights(FlightConfig[string, V]{Recall: m.recall, Land: m.land, Panicked: panicked})
+	return m
 }
+
+func panicked(cause any, _ []byte) error { return fmt.Errorf("host call panicked: %v", cause) }
 
 // Do returns the answer remembered for key, else that of act, which runs once however many ask. When ctx ends first, its
 // error is returned; act goes on for as long as anybody waits, so it must obey the context it is given, which has ctx's
 // values but not its deadline.
 func (m *Memo[V]) Do(ctx context.Context, key string, act func(ctx context.Context) (V, error)) (V, error) {
+	return m.flights.Do(ctx, key, act)
+}
+
+func (m *Memo[V]) recall(key string) (value V, known bool, err error) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if a, ok := m.remembered(key); ok && time.Now().Before(a.expires) {
-		m.mu.Unlock()
-		return a.value, nil
+		return a.value, true, nil
 	}
-	f, ok := m.flights[key]
-	if !ok {
-		f = m.start(ctx, key, act)
-	}
-	f.waiting++
-	m.mu.Unlock()
-
-	select {
-	case <-f.done:
-		return f.value, f.err
-	case <-ctx.Done():
-		m.leave(key, f)
-		var none V
-		return none, ctx.Err()
-	}
+	return value, false, nil
 }
 
-// start begins a flight. The goroutine ends when act does, at the latest after the last one who waits for it has left.
-func (m *Memo[V]) start(ctx context.Context, key string, act func(ctx context.Context) (V, error)) *flight[V] {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &flight[V]{done: make(chan struct{}), cancel: cancel}
-	m.flights[key] = f
-	go func() {
-		defer cancel()
-		f.value, f.err = guarded(ctx, act)
-		m.land(key, f)
-		close(f.done)
-	}()
-	return f
-}
-
-// guarded lets a panic of act cost those who wait for it, and nobody else: it does not run where host calls are guarded.
-func guarded[V any](ctx context.Context, act func(ctx context.Context) (V, error)) (value V, err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("host call panicked: %v", reason)
-		}
-	}()
-	return act(ctx)
-}
-
-func (m *Memo[V]) land(key string, f *flight[V]) {
+func (m *Memo[V]) land(_ context.Context, key string, value V, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.flights[key] == f {
-		delete(m.flights, key)
-	}
-	if f.err == nil {
-		m.keep(&answer[V]{key, f.value, m.size(f.value) + len(key), time.Now().Add(m.ttl)})
-	}
-}
-
-func (m *Memo[V]) leave(key string, f *flight[V]) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if f.waiting--; f.waiting > 0 {
-		return
-	}
-	f.cancel()
-	if m.flights[key] == f {
-		delete(m.flights, key) // whoever asks next must not be told that somebody else gave up
+	if err == nil {
+		m.keep(&answer[V]{key, value, m.size(value) + len(key), time.Now().Add(m.ttl)})
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"policy-server/hostcalls"
 )
 
 var errRefused = errors.New("refused")
@@ -55,9 +57,7 @@ func ask(t *testing.T, m *memo[string, int], key string, patience time.Duration,
 // left waits until nothing moves, and returns how many flights there are and how many of them nobody waits for.
 func (m *memo[K, V]) left() (flights, abandoned int) {
 	synctest.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.flights), m.abandoned
+	return m.flights.Underway()
 }
 
 func TestMemo_onceForAll(t *testing.T) {
@@ -191,7 +191,7 @@ func TestMemo_close(t *testing.T) {
 		if dead.cut.Load() != 1 {
 			t.Error("a flight goes on")
 		}
-		if _, err := ask(t, m, "a", time.Second, dead.find); !errors.Is(err, errClosed) || dead.asked.Load() != 1 {
+		if _, err := ask(t, m, "a", time.Second, dead.find); !errors.Is(err, hostcalls.ErrClosed) || dead.asked.Load() != 1 {
 			t.Errorf("closed: %v, asked %d times", err, dead.asked.Load())
 		}
 		if n, err := ask(t, m, "known", time.Second, dead.find); n != 7 || err != nil {
@@ -227,7 +227,7 @@ func TestMemo_hammer(t *testing.T) {
 	}
 	group.Wait()
 	m.close()
-	if found.Load() == 0 || m.abandoned != 0 || len(m.flights) != 0 {
-		t.Errorf("found out %d times, %d abandoned, %d under way", found.Load(), m.abandoned, len(m.flights))
+	if flights, abandoned := m.flights.Underway(); found.Load() == 0 || abandoned != 0 || flights != 0 {
+		t.Errorf("found out %d times, %d abandoned, %d under way", found.Load(), abandoned, flights)
 	}
 }
