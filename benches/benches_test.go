@@ -22,8 +22,8 @@ import (
 
 	"policy-server/admission"
 	"policy-server/hostcalls"
-	"policy-server/internal/examples"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/examples"
+	"policy-server/internal/testing/guests"
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/runtime"

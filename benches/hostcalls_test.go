@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/guests"
 	"policy-server/runtime"
 )
 

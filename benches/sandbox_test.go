@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"policy-server/admission"
-	"policy-server/internal/examples"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/examples"
+	"policy-server/internal/testing/guests"
 	"policy-server/runtime"
 	"policy-server/runtime/sandbox"
 )

@@ -23,7 +23,7 @@ import (
 
 	"policy-server/admission"
 	"policy-server/hostcalls"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/guests"
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/runtime"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/guests"
 	"policy-server/runtime"
 )
 

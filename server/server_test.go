@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"policy-server/admission"
-	"policy-server/internal/apiserver"
+	"policy-server/internal/testing/apiserver"
 	"policy-server/policy"
 	"policy-server/server"
 )

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"policy-server/internal/sigstorehttp"
+	"policy-server/internal/testing/sigstorehttp"
 )
 
 // writesKey makes a key pair, FILE.key and FILE.pub, and returns the path of the private key. It is not encrypted, which

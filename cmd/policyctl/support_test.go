@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
-	"policy-server/internal/signer"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/signer"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/policy"
 	"policy-server/runtime/wasm"
 )

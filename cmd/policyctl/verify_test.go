@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 // testKey signed nothing.

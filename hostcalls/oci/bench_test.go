@@ -6,7 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"policy-server/hostcalls/oci"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

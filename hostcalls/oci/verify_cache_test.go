@@ -14,7 +14,7 @@ import (
 
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/oci"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 var unlogged = sigstoretest.How{Log: sigstoretest.NotLogged}

@@ -23,7 +23,7 @@ import (
 
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/oci"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry"
 	"policy-server/registry/sign"
 	"policy-server/registry/verify"

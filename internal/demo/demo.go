@@ -19,7 +19,7 @@ import (
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
-	"policy-server/internal/signer"
+	"policy-server/internal/testing/signer"
 	"policy-server/policy"
 	"policy-server/registry"
 )

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"policy-server/internal/examples"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/examples"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 const (

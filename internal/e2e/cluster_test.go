@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/guests"
 )
 
 // cluster is an API server with the namespace test-policy. It counts what it is asked.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/guests"
 )
 
 // TestCommand takes a policy that is a WASI command from its build to its verdicts: annotated and run by policyctl, and

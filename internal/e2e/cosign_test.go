@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"policy-server/internal/guests"
-	"policy-server/internal/sigstorehttp"
+	"policy-server/internal/testing/guests"
+	"policy-server/internal/testing/sigstorehttp"
 )
 
 // signatures is a program that makes key pairs, signs and verifies. Its arguments are a key pair, without the extensions of

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/examples"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/examples"
 )
 
 // TestDemo runs what `make run` runs and does what the README says to try.

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/examples"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/examples"
+	"policy-server/internal/testing/guests"
 )
 
 var update = flag.Bool("update", false, "make what the server answers the expected response of each example's case")

@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/examples"
-	"policy-server/internal/guests"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/examples"
+	"policy-server/internal/testing/guests"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/sign"
 )
 

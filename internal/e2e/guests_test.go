@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/guests"
 )
 
 // unverified are the files of a server that serves guests, each under its own name, without verification.

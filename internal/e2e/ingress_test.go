@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"policy-server/internal/apiserver"
-	"policy-server/internal/examples"
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/apiserver"
+	"policy-server/internal/testing/examples"
+	"policy-server/internal/testing/guests"
 )
 
 // ingresses is an API server that has Ingresses, lists them and lets them be watched.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"policy-server/internal/signer"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/signer"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/sign"
 )
 

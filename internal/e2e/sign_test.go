@@ -12,7 +12,7 @@ import (
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
-	"policy-server/internal/guests"
+	"policy-server/internal/testing/guests"
 )
 
 // TestSignedPolicy goes the way of a policy from its author to an operator with nothing but our programs: make a key pair,

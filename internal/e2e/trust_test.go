@@ -18,9 +18,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"policy-server/internal/guests"
-	"policy-server/internal/signer"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/guests"
+	"policy-server/internal/testing/signer"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry"
 )
 

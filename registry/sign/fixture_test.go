@@ -21,7 +21,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
-	"policy-server/internal/sigstorehttp"
+	"policy-server/internal/testing/sigstorehttp"
 	"policy-server/registry/sign"
 )
 

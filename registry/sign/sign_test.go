@@ -19,7 +19,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore/pkg/signature"
 
-	"policy-server/internal/sigstorehttp"
+	"policy-server/internal/testing/sigstorehttp"
 	"policy-server/registry/sign"
 	"policy-server/registry/verify"
 )

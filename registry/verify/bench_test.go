@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

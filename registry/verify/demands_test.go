@@ -15,7 +15,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

@@ -21,7 +21,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 
-	"policy-server/internal/signer"
+	"policy-server/internal/testing/signer"
 	writer "policy-server/registry/sign"
 	"policy-server/registry/verify"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry"
 	"policy-server/registry/verify"
 )

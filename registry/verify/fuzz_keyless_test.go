@@ -19,7 +19,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	"google.golang.org/protobuf/proto"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/sigstore/cosign/v2/pkg/oci"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci"
 	sigstoreroot "github.com/sigstore/sigstore-go/pkg/root"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/verify"
 )
 

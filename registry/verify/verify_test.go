@@ -12,7 +12,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign/bundle"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 
-	"policy-server/internal/signer"
+	"policy-server/internal/testing/signer"
 	"policy-server/registry/verify"
 )
 

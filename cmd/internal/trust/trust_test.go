@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"policy-server/cmd/internal/trust"
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 func TestSource(t *testing.T) {

@@ -36,7 +36,7 @@ func Annotated(t testing.TB, name, metadata string) []byte {
 // Bare returns guest name as it was assembled, without metadata.
 func Bare(t testing.TB, name string) []byte {
 	t.Helper()
-	return read(t, filepath.Join(folder(t), "../../runtime/testdata", name+".wasm"))
+	return read(t, filepath.Join(folder(t), "../../../runtime/testdata", name+".wasm"))
 }
 
 // Command builds podcommand, a WASI command in Go, and returns it without metadata. What the go command has built before, it

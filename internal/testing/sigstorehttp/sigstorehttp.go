@@ -10,7 +10,7 @@ import (
 	"net/http/httptest"
 	"sync"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 // Services is a running Sigstore. CertifyAnotherKey may be set before it is asked for anything.

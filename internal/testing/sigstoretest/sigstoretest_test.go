@@ -13,7 +13,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry/sign"
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/google/certificate-transparency-go/x509util"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
-	"policy-server/internal/signer"
+	"policy-server/internal/testing/signer"
 )
 
 // GitHubIssuer is the OIDC issuer of GitHub Actions.

@@ -27,7 +27,7 @@ func Folder(t testing.TB) string {
 	if !ok {
 		t.Fatal("the tests were built without file names")
 	}
-	return filepath.Join(filepath.Dir(here), "../../policies-examples")
+	return filepath.Join(filepath.Dir(here), "../../../policies-examples")
 }
 
 // Build builds example name as its author would, and returns the module with its metadata. What the go command has built

@@ -13,7 +13,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 // issue answers POST /api/v2/signingCert: a certificate for the key and for the e-mail address of the token, if the key

@@ -17,7 +17,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
-	"policy-server/internal/signer"
+	"policy-server/internal/testing/signer"
 )
 
 // cosign's own verification, from reference to answer, must accept what the signer writes, and each of the signatures

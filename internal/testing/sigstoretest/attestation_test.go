@@ -15,7 +15,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
-	"policy-server/internal/sigstoretest"
+	"policy-server/internal/testing/sigstoretest"
 )
 
 // cosign's own verification, from reference to answer, accepts attestations of the legacy layout as they are made here.
