@@ -17,9 +17,9 @@ func (d *denials) write(log *zap.Logger, policy, message string, fields ...zap.F
 	d.left--
 	switch {
 	case d.left == 0:
-		log.Warn("further violations are not logged: too many in one evaluation", zap.String("policy", policy), zap.Int("limit", maxDenials))
+		log.Warn("further violations are not logged: too many in one evaluation", zap.String("policy_id", policy), zap.Int("limit", maxDenials))
 	case d.left > 0:
-		log.Error(message, append([]zap.Field{zap.String("policy", policy)}, fields...)...)
+		log.Error(message, append([]zap.Field{zap.String("policy_id", policy)}, fields...)...)
 	}
 }
 

@@ -29,10 +29,10 @@ func (l *guestLog) write(log *zap.Logger, policy string, payload []byte) {
 	l.left--
 	switch {
 	case l.left == 0:
-		log.Warn("guest log cut: too many lines in one evaluation", zap.String("policy", policy), zap.Int("limit", maxLogLines))
+		log.Warn("guest log cut: too many lines in one evaluation", zap.String("policy_id", policy), zap.Int("limit", maxLogLines))
 	case l.left < 0:
 	case len(payload) > maxLogBytes:
-		log.Warn("guest log line dropped: too long", zap.String("policy", policy), zap.Int("bytes", len(payload)), zap.Int("limit", maxLogBytes))
+		log.Warn("guest log line dropped: too long", zap.String("policy_id", policy), zap.Int("bytes", len(payload)), zap.Int("limit", maxLogBytes))
 	default:
 		l.writeLine(log, policy, payload)
 	}
@@ -41,17 +41,17 @@ func (l *guestLog) write(log *zap.Logger, policy string, payload []byte) {
 func (l *guestLog) writeLine(log *zap.Logger, policy string, payload []byte) {
 	var event map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &event); err != nil {
-		log.Error("Cannot log event", zap.String("policy", policy), zap.ByteString("payload", payload), zap.Error(err))
+		log.Error("Cannot log event", zap.String("policy_id", policy), zap.ByteString("payload", payload), zap.Error(err))
 		return
 	}
-	fields := []zap.Field{zap.String("policy", policy)}
+	fields := []zap.Field{zap.String("policy_id", policy)}
 	level, message := levelOf(text(event["level"])), strings.TrimRight(text(event["message"]), "\n")
 	delete(event, "level")
 	delete(event, "message")
 	if len(event) > 0 {
 		data, err := json.Marshal(event)
 		if err != nil {
-			log.Error("Cannot log event", zap.String("policy", policy), zap.ByteString("payload", payload), zap.Error(err))
+			log.Error("Cannot log event", zap.String("policy_id", policy), zap.ByteString("payload", payload), zap.Error(err))
 			return
 		}
 		fields = append(fields, zap.ByteString("data", data))

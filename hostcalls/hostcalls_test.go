@@ -133,7 +133,7 @@ func TestCall(t *testing.T) {
 		})
 	}
 	denials := logs.FilterMessage("Policy tried to use a host capability it doesn't have access to").All()
-	if len(denials) != 3 || denials[0].ContextMap()["policy"] != "p" {
+	if len(denials) != 3 || denials[0].ContextMap()["policy_id"] != "p" {
 		t.Errorf("denials logged: %v", denials)
 	}
 }
@@ -162,7 +162,7 @@ func TestCall_log(t *testing.T) {
 				t.Fatalf("%q, %v", answer, err)
 			}
 			entry := logs.All()[0]
-			if entry.Level != c.level || entry.Message != c.message || entry.ContextMap()["policy"] != "p" || entry.ContextMap()["data"] != c.data {
+			if entry.Level != c.level || entry.Message != c.message || entry.ContextMap()["policy_id"] != "p" || entry.ContextMap()["data"] != c.data {
 				t.Errorf("%v %q %v", entry.Level, entry.Message, entry.ContextMap())
 			}
 		})
