@@ -90,14 +90,14 @@ func newEvaluator(tb testing.TB) *policy.Evaluator {
 		}
 	}
 	live := new(policy.Live)
-	set := newLoader(tb, runtime.Config{}).Load(tb.Context(), definitions)
+	set := newLoader(tb, runtime.Config{}).Load(tb.Context(), definitions, nil)
 	if err := set.Err(); err != nil {
 		tb.Fatal(err)
 	}
 	if err := live.Swap(tb.Context(), set); err != nil {
 		tb.Fatal(err)
 	}
-	return policy.NewEvaluator(live, 8, "")
+	return policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 8})
 }
 
 // measured are the examples whose figures benches/README.md has. They ask nothing of the host, which is not what is
@@ -217,7 +217,7 @@ func start(b *testing.B, folder string, definitions []policy.Definition) {
 	}
 	loader := newLoader(b, runtime.Config{})
 	loader.Engine = engine
-	set := loader.Load(b.Context(), definitions)
+	set := loader.Load(b.Context(), definitions, nil)
 	if err := errors.Join(set.Err(), set.Close(b.Context()), engine.Close(b.Context())); err != nil {
 		b.Fatal(err)
 	}

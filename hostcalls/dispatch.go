@@ -48,6 +48,7 @@ type Caller struct {
 	resources  []Resource
 	log        guestLog
 	denials    denials
+	calls      int
 }
 
 // Evaluation returns the caller for one evaluation by policy, which has grants and may read resources of the cluster. One
@@ -65,6 +66,7 @@ func (d *Dispatcher) Evaluation(policy string, grants Grants, resources []Resour
 // exists beyond them; then an unknown operation or namespace, a payload that is not understood, a kind of Kubernetes object
 // that was not granted (*ReadDeniedError), and whatever the capability reports (*FailureError), are errors.
 func (c *Caller) Call(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error) {
+	c.calls++
 	path := join(namespace, operation)
 	if path == "tracing/log" {
 		c.log.write(c.dispatcher.log, c.policy, payload)
@@ -85,6 +87,9 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 	}
 	return c.Ask(ctx, request)
 }
+
+// Calls returns how many host calls were made, whatever became of them.
+func (c *Caller) Calls() int { return c.calls }
 
 // Ask performs a request that is understood, as Call does from there on. It is also for what the host itself wants to know
 // for a policy that cannot ask, such as the inventory of a Rego policy: the kinds must be granted, capabilities need not.

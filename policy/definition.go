@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,15 @@ type Definition struct {
 	Sandbox         runtime.Mode   // replaces the server's way to a clean instance
 	MemoryLimit     int64          // bytes of an instance's memory, at most the server's limit; 0: that limit
 	Grants          hostcalls.Grants
+}
+
+// withDefaults fills in what stands for nothing, so that definitions that mean the same are equal.
+func (d Definition) withDefaults() Definition {
+	d.Mode = cmp.Or(d.Mode, Protect)
+	if len(d.Settings) == 0 {
+		d.Settings = []byte("{}")
+	}
+	return d
 }
 
 // Resource is a kind of Kubernetes object.

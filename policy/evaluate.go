@@ -15,17 +15,20 @@ import (
 // interrupted is what a client sees of an evaluation that took too long, in every execution mode.
 const interrupted = "Policy execution interrupted because it exceeded the allowed execution time"
 
-// evaluate lets the guest judge request and returns its verdict, before mode and constraints shape it.
+// evaluate lets the guest judge the request and returns its verdict, before mode and constraints shape it.
 //
 // A guest that fails (a trap, an answer that cannot be read, the deadline) refuses the request with code 500: that is
 // still a verdict. The error is for an evaluation that could not begin, or whose caller went away.
-func (p *Policy) evaluate(ctx context.Context, request *admission.Request) (admission.Response, error) {
+func (p *Policy) evaluate(ctx context.Context, event *Event) (admission.Response, error) {
+	request := event.Request
 	if p.limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.limit)
 		defer cancel()
 	}
-	output, err := p.guest.Call(ctx, runtime.Validate, request.Payload(p.Settings), p.host())
+	host := p.host()
+	output, err := p.guest.Call(ctx, runtime.Validate, request.Payload(p.Settings), host.Call)
+	event.HostCalls += host.Calls()
 	p.logPrinted(output, err)
 	if err != nil {
 		return p.failed(request, err)

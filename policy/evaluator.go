@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"policy-server/admission"
 )
@@ -33,17 +34,37 @@ func (e *BusyError) Error() string {
 
 func (e *BusyError) Unwrap() error { return e.Err }
 
-// Evaluator answers requests with the policies of a Live. It is safe for concurrent use.
-type Evaluator struct {
-	live     *Live
-	accepted string        // namespace whose requests are always accepted; "" for none
-	slots    chan struct{} // one for each evaluation that may be in flight
+// evaluable is what the evaluator needs of a policy.
+type evaluable interface {
+	// evaluate returns the policy's own verdict on event.Request, and counts in event what that took. A guest that fails
+	// is a verdict; the error is for a request that got none.
+	evaluate(ctx context.Context, event *Event) (admission.Response, error)
+	// shape makes of the verdict what the client is told, by mode and constraints.
+	shape(verdict admission.Response) admission.Response
+	// mode is the one the operator chose.
+	mode() Mode
+	// hold adds an owner, and release gives the policy up: the last owner closes it.
+	hold()
+	release(ctx context.Context) error
 }
 
-// NewEvaluator returns an evaluator for what live serves. At most inFlight evaluations, at least 1, run at once; others
-// wait. Requests in namespace alwaysAccept, unless "", are accepted without being evaluated.
-func NewEvaluator(live *Live, inFlight int, alwaysAccept string) *Evaluator {
-	return &Evaluator{live: live, accepted: alwaysAccept, slots: make(chan struct{}, max(inFlight, 1))}
+// EvaluatorConfig configures an Evaluator. The zero value works.
+type EvaluatorConfig struct {
+	InFlight     int      // evaluations that may run at once, at least 1; others wait
+	AlwaysAccept string   // namespace whose requests are accepted without being evaluated; "" for none
+	Observe      Observer // told of each evaluation; may be nil
+}
+
+// Evaluator answers requests with the policies of a Live. It is safe for concurrent use.
+type Evaluator struct {
+	live   *Live
+	config EvaluatorConfig
+	slots  chan struct{} // one for each evaluation that may be in flight
+}
+
+// NewEvaluator returns an evaluator for what live serves.
+func NewEvaluator(live *Live, config EvaluatorConfig) *Evaluator {
+	return &Evaluator{live: live, config: config, slots: make(chan struct{}, max(config.InFlight, 1))}
 }
 
 // Evaluate answers request with policy id. A refusal is a response, also one for a policy that could not be loaded or a
@@ -55,32 +76,61 @@ func (e *Evaluator) Evaluate(ctx context.Context, id ID, request *admission.Requ
 		return admission.Response{}, &UnknownError{id}
 	}
 	defer set.release()
-	p, failure := set.policies[id], set.failures[id]
-	switch {
-	case p == nil && failure == nil:
+	now, known := set.entries[id]
+	if !known {
 		return admission.Response{}, &UnknownError{id}
-	case e.alwaysAccepts(request):
-		return admission.Response{UID: request.UID(), Allowed: true}, nil
-	case failure != nil: // neither mode nor message of the policy apply: nothing was evaluated
-		return admission.Reject(request.UID(), failure.refusal(), 500), nil
 	}
+	event := &Event{Policy: id, Origin: origin, Request: request}
+	e.answer(ctx, now, event)
+	if e.config.Observe != nil {
+		e.config.Observe(event)
+	}
+	return event.Response, event.Err
+}
+
+// answer settles the verdict, the response or the error of event.
+func (e *Evaluator) answer(ctx context.Context, now entry, event *Event) {
+	if now.serves != nil {
+		event.Mode = now.serves.mode()
+	}
+	switch {
+	case e.alwaysAccepts(event.Request):
+		event.Verdict = admission.Response{UID: event.Request.UID(), Allowed: true}
+		event.Response = event.Verdict
+	case now.serves == nil: // neither mode nor message of the policy apply: nothing was evaluated
+		event.Failure = now.failure
+		event.Verdict = admission.Reject(event.Request.UID(), now.failure.refusal(), 500)
+		event.Response = event.Verdict
+	default:
+		event.Err = e.evaluate(ctx, now.serves, event)
+	}
+}
+
+// evaluate has p judge the request, once there is a place for it.
+func (e *Evaluator) evaluate(ctx context.Context, p evaluable, event *Event) error {
+	began := time.Now()
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
-		return admission.Response{}, &BusyError{cap(e.slots), ctx.Err()}
+		event.Waited = time.Since(began)
+		return &BusyError{cap(e.slots), ctx.Err()}
 	}
-	response, err := p.evaluate(ctx, request)
+	placed := time.Now()
+	event.Waited = placed.Sub(began)
+	verdict, err := p.evaluate(ctx, event)
+	event.Ran = time.Since(placed)
 	if err != nil {
-		return admission.Response{}, fmt.Errorf("policy %q: %w", id, err)
+		return fmt.Errorf("policy %q: %w", event.Policy, err)
 	}
-	if origin == FromAudit {
-		return response, nil
+	event.Verdict, event.Response = verdict, verdict
+	if event.Origin == FromWebhook {
+		event.Response = p.shape(verdict)
 	}
-	return p.shape(response), nil
+	return nil
 }
 
 func (e *Evaluator) alwaysAccepts(request *admission.Request) bool {
 	namespace, ok := request.Namespace()
-	return ok && e.accepted != "" && namespace == e.accepted
+	return ok && e.config.AlwaysAccept != "" && namespace == e.config.AlwaysAccept
 }

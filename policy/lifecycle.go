@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	goruntime "runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -32,128 +31,118 @@ type Loader struct {
 	Timeout  time.Duration // limit of one evaluation unless the definition has its own; 0: none
 	Sandbox  runtime.Mode  // how clean instances come about unless the definition says; runtime.ModeReset when empty
 	Log      *zap.Logger
+
+	// Verification names what Verifier accepts, for instance by a digest of the verification config and the trust root.
+	// What an earlier set serves is verified again when the name is another one.
+	Verification string
+	// KeepTags takes a policy over as it is served when its definition and Verification did not change. Otherwise the
+	// registry is asked again what its tag means.
+	KeepTags bool
 }
 
-// Load makes the Set of the policies that definitions describe. Every policy gets as far as it can: those that fail are
-// in the set's Failures and do not disturb the others. Policies with the same module string share its fetch, its
-// verification and its compiled code. The caller serves the set (Live.Swap) or closes it.
-func (l *Loader) Load(ctx context.Context, definitions []Definition) *Set {
-	return l.load(ctx, definitions, l.fetchVerified)
+// Load makes the Set of the policies that definitions describe. Every policy gets as far as it can: those that fail do
+// not disturb the others. Policies with the same module string share its fetch, its verification and its compiled code.
+//
+// What before serves and nothing has changed is taken over with its compiled module and its warm instances; before is nil
+// at the start. Where a new version fails, the version that before serves is taken over, unless it does not meet the
+// verification config any more. Set.Statuses tells. The caller keeps before open until Load returns, and serves the
+// new set (Live.Swap) or closes it.
+func (l *Loader) Load(ctx context.Context, definitions []Definition, before *Set) *Set {
+	return l.load(ctx, definitions, before, func(def Definition) *source { return l.fromRegistry(ctx, def) })
 }
 
 // LoadUnverifiedUnsafe is Load for a caller that has the modules and answers for them: modules holds the bytes of each
 // Definition.Module. Nothing is fetched, and the Verifier is not asked.
 func (l *Loader) LoadUnverifiedUnsafe(ctx context.Context, definitions []Definition, modules map[string][]byte) *Set {
-	return l.load(ctx, definitions, func(_ context.Context, def Definition) (fetched, *LoadError) {
-		code, ok := modules[def.Module]
-		if !ok {
-			return fetched{}, &LoadError{def.ID, def.Module, StageFetch, errors.New("the module was not handed over")}
-		}
-		return fetched{code: code}, nil
-	})
+	return l.load(ctx, definitions, nil, func(def Definition) *source { return l.atHand(ctx, def, modules) })
 }
 
-func (l *Loader) load(ctx context.Context, definitions []Definition, fetch fetcher) *Set {
-	set := newSet()
-	modules := map[string]func() (*module, error){}
+func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set, find func(Definition) *source) *Set {
+	set := newSet(before, l.Verification)
+	doubts := l.verifyAgain(ctx, definitions, before)
+	sources := map[string]*source{}
 	for _, def := range definitions {
-		if modules[def.Module] == nil {
-			modules[def.Module] = sync.OnceValues(func() (*module, error) { return set.keep(l.loadModule(ctx, def, fetch)) })
+		if sources[def.Module] == nil {
+			sources[def.Module] = find(def)
 		}
 	}
 	var group errgroup.Group
 	group.SetLimit(goruntime.GOMAXPROCS(0)) // compiling is what takes the time
 	for _, def := range definitions {
 		group.Go(func() error {
-			p, err := l.loadPolicy(ctx, def, modules[def.Module])
-			set.add(def, p, err)
+			set.add(def.ID, l.loadEntry(ctx, def.withDefaults(), sources[def.Module], before.entry(def.ID), doubts))
 			return nil
 		})
 	}
 	_ = group.Wait() // failures are in the set
+	for _, s := range sources {
+		s.release(ctx) // each policy holds its module by now
+	}
 	return set
 }
 
-// fetched is a module somebody answers for.
-type fetched struct {
-	code   []byte
-	digest string // of its manifest; "" when it has none
-	signed bool   // whether its signatures were verified here
+// loadEntry settles which version of def's policy the next set serves: the one that is served now, when nothing changed;
+// else a new one; else, when that fails, the one that is served now after all.
+func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now entry, doubts doubts) entry {
+	keep, doubt := doubts.about(now.policy())
+	if keep && doubt == nil && l.unchanged(def, s, now.policy()) {
+		return now.takenOver(nil)
+	}
+	p, failure := l.loadPolicy(ctx, def, s)
+	switch {
+	case failure == nil:
+		return entry{serves: p}
+	case keep:
+		l.Log.Warn("policy keeps its last good version", zap.String("policy_id", string(def.ID)),
+			zap.Uint64("generation", now.since), zap.String("stage", string(failure.Stage)))
+		return now.takenOver(failure)
+	}
+	return entry{failure: failure}
 }
-
-// fetcher is fetch and verify: it gets def's module.
-type fetcher func(ctx context.Context, def Definition) (fetched, *LoadError)
 
 // loadPolicy takes def through fetch, verify and compile, or what another policy with the same module has of them, and
 // then through check settings.
-func (l *Loader) loadPolicy(ctx context.Context, def Definition, load func() (*module, error)) (*Policy, *LoadError) {
-	m, err := load()
-	if err != nil {
-		var failed *LoadError
-		if errors.As(err, &failed) {
-			return nil, &LoadError{def.ID, def.Module, failed.Stage, failed.Err}
-		}
-		return nil, &LoadError{def.ID, def.Module, StageFetch, err}
+func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source) (*Policy, *LoadError) {
+	m, failure := s.compile()
+	if failure != nil {
+		return nil, &LoadError{def.ID, def.Module, failure.Stage, failure.Err}
 	}
 	p := l.bind(def, m)
-	if err := p.checkSettings(ctx); err != nil {
-		failure := &LoadError{def.ID, def.Module, StageCheckSettings, err}
+	err, stage := p.checkSettings(ctx), StageCheckSettings
+	if err == nil {
+		p.guest, err = m.compiled.NewGuest(l.guestConfig(def))
+		stage = StageCompile
+	}
+	if err != nil {
+		failure := &LoadError{def.ID, def.Module, stage, err}
 		l.logFailure(ctx, failure)
 		return nil, failure
 	}
-	if p.guest, err = m.compiled.NewGuest(l.guestConfig(def)); err != nil {
-		failure := &LoadError{def.ID, def.Module, StageCompile, err}
-		l.logFailure(ctx, failure)
-		return nil, failure
-	}
+	m.owners.hold()
 	p.warmUp(ctx)
 	return p, nil
 }
 
-// loadModule is fetch, verify and compile.
-func (l *Loader) loadModule(ctx context.Context, def Definition, fetch fetcher) (*module, error) {
-	found, failure := fetch(ctx, def)
-	if failure != nil {
-		l.logFailure(ctx, failure)
-		return nil, failure
-	}
-	compiled, metadata, err := l.compile(ctx, found.code)
-	if err != nil {
-		failure := &LoadError{def.ID, def.Module, StageCompile, err}
-		l.logFailure(ctx, failure)
-		return nil, failure
-	}
-	l.Log.Info("policy download", zap.String("name", string(def.ID)), zap.String("module", def.Module), notEmpty("digest", found.digest),
-		zap.Bool("signed", found.signed), zap.Bool("mutating", metadata.Mutating))
-	return &module{compiled: compiled, metadata: metadata}, nil
-}
-
-// fetchVerified is fetch and verify. What was verified is what runs: the tag is resolved once, the digest it gave is what
-// is verified, and only bytes that belong to that digest are released to be compiled.
-func (l *Loader) fetchVerified(ctx context.Context, def Definition) (fetched, *LoadError) {
-	fail := func(stage Stage, err error) (fetched, *LoadError) {
-		return fetched{}, &LoadError{def.ID, def.Module, stage, err}
-	}
+// fetch finds out what def's module string means now.
+func (l *Loader) fetch(ctx context.Context, def Definition) (*registry.Artifact, error) {
 	reference, err := registry.ParseReference(def.Module)
 	if err != nil {
-		return fail(StageFetch, err)
+		return nil, err
 	}
-	artifact, err := l.Registry.Fetch(ctx, reference)
-	if err != nil {
-		return fail(StageFetch, err)
+	return l.Registry.Fetch(ctx, reference)
+}
+
+// verify asks the verifier about digest. A module without one (a file, a plain download) cannot carry signatures, so it
+// loads only where nothing is verified.
+func (l *Loader) verify(ctx context.Context, id ID, digest name.Digest) (registry.VerifiedDigest, error) {
+	if _, off := l.Verifier.(AllowUnsignedUnsafe); !off {
+		if digest == (name.Digest{}) {
+			return registry.VerifiedDigest{}, &NoDigestError{}
+		}
+		l.Log.Info("verifying policy authenticity and integrity using sigstore",
+			zap.String("policy_id", string(id)), zap.Stringer("digest", digest))
 	}
-	verified, err := l.verify(ctx, def, artifact)
-	if err != nil {
-		return fail(StageVerify, err)
-	}
-	code, err := artifact.Module(ctx, verified)
-	if err != nil {
-		return fail(StageFetch, err)
-	}
-	if verified.IsSigned() {
-		l.Log.Info("Local file checksum verification passed", zap.String("policy", string(def.ID)))
-	}
-	return fetched{code, artifact.Digest.DigestStr(), verified.IsSigned()}, nil
+	return l.Verifier.Verify(ctx, digest)
 }
 
 // compile compiles a module that can be served.
@@ -164,19 +153,6 @@ func (l *Loader) compile(ctx context.Context, code []byte) (*runtime.Module, Met
 	}
 	compiled, err := l.Engine.Compile(ctx, code, protocol)
 	return compiled, metadata, err
-}
-
-// verify asks the verifier about the artifact's digest. A module without one (a file, a plain download) cannot carry
-// signatures, so it loads only where nothing is verified.
-func (l *Loader) verify(ctx context.Context, def Definition, artifact *registry.Artifact) (registry.VerifiedDigest, error) {
-	if _, off := l.Verifier.(AllowUnsignedUnsafe); !off {
-		if !artifact.HasDigest() {
-			return registry.VerifiedDigest{}, errors.New("only modules in a registry can be verified: use a registry:// reference")
-		}
-		l.Log.Info("verifying policy authenticity and integrity using sigstore",
-			zap.String("policy", string(def.ID)), zap.Stringer("digest", artifact.Digest))
-	}
-	return l.Verifier.Verify(ctx, artifact.Digest)
 }
 
 // logFailure logs a failure under the message that log searches know for its stage, and what can be done about it: where
@@ -192,7 +168,7 @@ func (l *Loader) logFailure(ctx context.Context, failure *LoadError) {
 	case StageVerify:
 		message = "policy cannot be verified"
 	}
-	l.Log.Error(message, zap.String("policy", string(failure.Policy)), zap.String("module", failure.Module),
+	l.Log.Error(message, zap.String("policy_id", string(failure.Policy)), zap.String("module", failure.Module),
 		zap.String("stage", string(failure.Stage)), zap.Error(failure.Err), notEmpty("hint", failure.Hint()))
 }
 
@@ -210,9 +186,6 @@ func (l *Loader) bind(def Definition, m *module) *Policy {
 	if def.Timeout != nil {
 		p.limit = *def.Timeout
 	}
-	if len(p.Settings) == 0 {
-		p.Settings = []byte("{}")
-	}
 	return p
 }
 
@@ -221,7 +194,7 @@ func (l *Loader) bind(def Definition, m *module) *Policy {
 func (p *Policy) checkSettings(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
 	defer cancel()
-	output, err := p.module.compiled.Call(ctx, runtime.ValidateSettings, p.Settings, p.host())
+	output, err := p.module.compiled.Call(ctx, runtime.ValidateSettings, p.Settings, p.host().Call)
 	p.logPrinted(output, err)
 	if err != nil {
 		return &SettingsError{Message: settingsFailure(err)}
@@ -251,32 +224,4 @@ func settingsFailure(err error) string {
 		return exitMessage(exit)
 	}
 	return err.Error()
-}
-
-// Live serves one Set after another. Its zero value serves none. It is safe for concurrent use.
-type Live struct{ current atomic.Pointer[Set] }
-
-// Swap serves next, then retires what was served before: it waits until the evaluations that began with it are over, and
-// closes it. Evaluations that begin meanwhile use next. When ctx ends first, the old set is left to the evaluations that
-// hold it, and closed by nobody.
-func (v *Live) Swap(ctx context.Context, next *Set) error {
-	before := v.current.Swap(next)
-	if before == nil {
-		return nil
-	}
-	return before.retire(ctx)
-}
-
-// Retire stops serving: further requests find no policy.
-func (v *Live) Retire(ctx context.Context) error { return v.Swap(ctx, newSet()) }
-
-// acquire returns the served set, which stays open until it is released; nil when none was ever served.
-func (v *Live) acquire() *Set {
-	for {
-		set := v.current.Load()
-		if set == nil || set.acquire() {
-			return set
-		}
-		// It was retired between the two steps, so another one is served by now.
-	}
 }

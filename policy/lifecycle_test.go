@@ -70,7 +70,7 @@ func serveGuest(t *testing.T, guest string, change func(*policy.Definition)) (*p
 func serve(t *testing.T, loader *policy.Loader, definitions ...policy.Definition) *policy.Evaluator {
 	t.Helper()
 	live := new(policy.Live)
-	if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions)); err != nil {
+	if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions, nil)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -78,7 +78,7 @@ func serve(t *testing.T, loader *policy.Loader, definitions ...policy.Definition
 			t.Error(err)
 		}
 	})
-	return policy.NewEvaluator(live, 4, "trusted")
+	return policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 4, AlwaysAccept: "trusted"})
 }
 
 func request(t *testing.T, extra string) *admission.Request {
@@ -178,10 +178,10 @@ func TestEvaluate_clientGone(t *testing.T) {
 func TestEvaluate_busy(t *testing.T) {
 	loader, _ := newLoader(t)
 	live := new(policy.Live)
-	if err := live.Swap(t.Context(), loader.Load(t.Context(), []policy.Definition{{ID: "p", Module: guests.File(t, guests.Module(t, "sleeps"))}})); err != nil {
+	if err := live.Swap(t.Context(), loader.Load(t.Context(), []policy.Definition{{ID: "p", Module: guests.File(t, guests.Module(t, "sleeps"))}}, nil)); err != nil {
 		t.Fatal(err)
 	}
-	evaluator := policy.NewEvaluator(live, 1, "")
+	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1})
 	holding, release := context.WithCancel(t.Context())
 	var held sync.WaitGroup
 	held.Go(func() { _, _ = evaluator.Evaluate(holding, "p", request(t, ""), policy.FromWebhook) })
@@ -289,7 +289,7 @@ func TestLoad_fails(t *testing.T) {
 			loader, _ := newLoader(t)
 			good := policy.Definition{ID: "good", Module: guests.File(t, guests.Module(t, "accepts"))}
 			bad := policy.Definition{ID: "p", Module: c.module, Mode: policy.Monitor} // the mode softens nothing that was not evaluated
-			set := loader.Load(t.Context(), []policy.Definition{bad, good})
+			set := loader.Load(t.Context(), []policy.Definition{bad, good}, nil)
 			var failed *policy.LoadError
 			if !errors.As(set.Err(), &failed) || failed.Stage != c.stage || !regexp.MustCompile(c.want).MatchString(set.Err().Error()) {
 				t.Fatalf("got %v, want stage %s, %s", set.Err(), c.stage, c.want)
@@ -298,7 +298,7 @@ func TestLoad_fails(t *testing.T) {
 			if err := live.Swap(t.Context(), set); err != nil {
 				t.Fatal(err)
 			}
-			evaluator := policy.NewEvaluator(live, 1, "trusted")
+			evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1, AlwaysAccept: "trusted"})
 			response, err := evaluator.Evaluate(t.Context(), "p", request(t, ""), policy.FromWebhook)
 			if err != nil || response.Allowed || *response.Status.Code != 500 || !regexp.MustCompile(c.refusal).MatchString(*response.Status.Message) {
 				t.Errorf("asked all the same: %+v, %v", response.Status, err)
@@ -329,7 +329,7 @@ func TestLoad_logs(t *testing.T) {
 		"called off": {called, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			set := loader.Load(c.ctx, []policy.Definition{{ID: "p", Module: host + "/p:v1"}})
+			set := loader.Load(c.ctx, []policy.Definition{{ID: "p", Module: host + "/p:v1"}}, nil)
 			if set.Err() == nil {
 				t.Error("loaded")
 			}
@@ -379,7 +379,7 @@ func TestLoad_verification(t *testing.T) {
 		{ID: "remote", Module: host + "/p:v1"},
 		{ID: "same", Module: host + "/p:v1"},
 		{ID: "local", Module: guests.File(t, guests.Module(t, "accepts"))},
-	})
+	}, nil)
 	for _, want := range []string{
 		"Policy 'remote' cannot be verified: no signature pleases me", "Policy 'same' cannot be verified: no signature pleases me",
 		"Policy 'local' cannot be verified: only modules in a registry can be verified",
@@ -405,10 +405,10 @@ func TestLive_hammer(t *testing.T) {
 	loader, _ := newLoader(t)
 	definitions := []policy.Definition{{ID: "p", Module: guests.File(t, guests.Module(t, "counts_calls"))}}
 	live := new(policy.Live)
-	if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions)); err != nil {
+	if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions, nil)); err != nil {
 		t.Fatal(err)
 	}
-	evaluator := policy.NewEvaluator(live, 3, "")
+	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 3})
 	var group sync.WaitGroup
 	stop := make(chan struct{})
 	for range 8 {
@@ -428,7 +428,7 @@ func TestLive_hammer(t *testing.T) {
 		})
 	}
 	for range 20 { // each generation is drained before it is closed, so nobody notices
-		if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions)); err != nil {
+		if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions, nil)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -446,7 +446,7 @@ func TestLive_hammer(t *testing.T) {
 func TestEvaluate_unknown(t *testing.T) {
 	for name, live := range map[string]*policy.Live{"nothing served yet": new(policy.Live)} {
 		t.Run(name, func(t *testing.T) {
-			_, err := policy.NewEvaluator(live, 1, "trusted").Evaluate(t.Context(), "p", request(t, `,"namespace":"trusted"`), policy.FromWebhook)
+			_, err := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1, AlwaysAccept: "trusted"}).Evaluate(t.Context(), "p", request(t, `,"namespace":"trusted"`), policy.FromWebhook)
 			if err == nil || err.Error() != "unknown policy: p" {
 				t.Errorf("got %v", err)
 			}
@@ -486,7 +486,7 @@ func TestLoadUnverifiedUnsafe(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if got := answer(t, policy.NewEvaluator(live, 1, ""), policy.FromWebhook, ""); got != allowed {
+	if got := answer(t, policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1}), policy.FromWebhook, ""); got != allowed {
 		t.Errorf("got %s", got)
 	}
 }

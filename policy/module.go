@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 
 	"policy-server/runtime"
@@ -11,6 +12,16 @@ import (
 type module struct {
 	compiled *runtime.Module
 	metadata Metadata
+	identity identity
+	owners   owners // the policies over it
+}
+
+// release gives the module up. The last owner frees the compiled code.
+func (m *module) release(ctx context.Context) error {
+	if !m.owners.giveUp() {
+		return nil
+	}
+	return m.compiled.Close(ctx)
 }
 
 // ReadMetadata returns the metadata inside a module and whether there is any.

@@ -42,7 +42,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, e endpoint) {
 	if _, err := w.Write(e.append(make([]byte, 0, 512+2*len(response.Patch)), &response)); err != nil {
 		s.log.Warn("response not delivered", zap.String("policy_id", string(id)), zap.String("uid", request.UID()), zap.Error(err))
 	}
-	s.logVerdict(r, id, request, &response, time.Since(began))
 }
 
 // read returns what the client asks: which policy, about which request. The policy's name is checked first and looked
@@ -102,23 +101,4 @@ func (s *Server) refuseCall(w http.ResponseWriter, r *http.Request, id policy.ID
 	log("response failed", zap.String("policy_id", string(id)), zap.String("uri", r.URL.Path), zap.Int("status", f.status),
 		zap.Duration("latency", time.Since(began)), zap.Error(err))
 	writeFailure(w, f)
-}
-
-// logVerdict writes the one line an evaluation gets.
-func (s *Server) logVerdict(r *http.Request, id policy.ID, request *admission.Request, response *admission.Response, latency time.Duration) {
-	namespace, _ := request.Namespace()
-	fields := []zap.Field{
-		zap.String("policy_id", string(id)), zap.String("uri", r.URL.Path), zap.String("request_uid", request.UID()),
-		zap.String("kind", request.Kind()), zap.String("namespace", namespace), zap.String("name", request.Name()),
-		zap.String("operation", request.Operation()), zap.Bool("allowed", response.Allowed), zap.Bool("mutated", response.Patch != nil),
-	}
-	if status := response.Status; status != nil {
-		if status.Code != nil {
-			fields = append(fields, zap.Int32("response_code", *status.Code))
-		}
-		if status.Message != nil {
-			fields = append(fields, zap.String("response_message", *status.Message))
-		}
-	}
-	s.log.Info("finished processing request", append(fields, zap.Int("status", http.StatusOK), zap.Duration("latency", latency))...)
 }

@@ -33,6 +33,15 @@ func (f evaluatorFunc) Evaluate(ctx context.Context, id policy.ID, r *admission.
 	return f(ctx, id, r, origin)
 }
 
+// observed is f with an observer, told as the real Evaluator tells it.
+func observed(f evaluatorFunc, observe policy.Observer) evaluatorFunc {
+	return func(ctx context.Context, id policy.ID, r *admission.Request, origin policy.Origin) (admission.Response, error) {
+		response, err := f(ctx, id, r, origin)
+		observe(&policy.Event{Policy: id, Origin: origin, Request: r, Verdict: response, Response: response, Err: err})
+		return response, err
+	}
+}
+
 // byName answers as the policy's name says.
 func byName(ctx context.Context, id policy.ID, r *admission.Request, origin policy.Origin) (admission.Response, error) {
 	switch id {
@@ -62,7 +71,7 @@ func byName(ctx context.Context, id policy.ID, r *admission.Request, origin poli
 func newServer(t *testing.T) (*httptest.Server, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	s := httptest.NewServer(server.New(server.Config{}, evaluatorFunc(byName), zap.New(core)).Handler())
+	s := httptest.NewServer(server.New(server.Config{}, observed(byName, server.LogEvaluations(zap.New(core))), zap.New(core)).Handler())
 	t.Cleanup(s.Close)
 	return s, logs
 }

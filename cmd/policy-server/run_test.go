@@ -151,7 +151,7 @@ func TestStartWarnings(t *testing.T) {
 		`WARN policy_server: configuration warning="` + sources + `: insecure: unknown key, ignored"`,
 		`WARN policy_server: registries are asked without credentials: --docker-config-json-path must name the directory that holds config.json error="stat ` + directory,
 		`WARN policy_server: no verification config: policies are served unsigned`,
-		`ERROR policy_server: policy download failed policy="a" `,
+		`ERROR policy_server: policy download failed policy_id="a" `,
 	} {
 		if code != 1 || !strings.Contains(stdout, want) {
 			t.Errorf("exit %d, log lacks %s:\n%s", code, want, stdout)

@@ -3,12 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -69,26 +69,32 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	images := oci.NewImageVerifier(client, f.trust, o.imageCache, log)
 	defer images.Close()
-	loader, err := newLoader(ctx, o, f, client, log)
+	inputs, err := newInputs(ctx, o, f, client, log)
 	if err != nil {
 		return calledOff(ctx, err)
 	}
-	loader.Engine, loader.Calls = engine, capabilities.New(client, images, cluster, log)
-	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
-	set := loader.Load(ctx, f.definitions)
-	if err := set.Err(); err != nil && (!o.continueOnErrors || ctx.Err() != nil) {
-		return errors.Join(calledOff(ctx, err), set.Close(context.WithoutCancel(ctx)))
-	}
 	live := new(policy.Live)
-	if err := live.Swap(ctx, set); err != nil {
-		return err
+	keeper := policy.NewKeeper(policy.Loader{
+		Registry: client,
+		Engine:   engine,
+		Calls:    capabilities.New(client, images, cluster, log),
+		Timeout:  timeLimit(o, log),
+		Sandbox:  o.sandbox,
+		Log:      log,
+	}, live)
+	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
+	if err := keeper.Apply(ctx, inputs); err != nil {
+		return calledOff(ctx, err)
 	}
-	log.Info("policies loaded", zap.Int("serving", len(set.IDs())), zap.Int("defined", len(f.definitions)))
 	return server.New(server.Config{
 		Address:   join(o.address, o.port),
 		Readiness: join(o.address, o.readinessPort),
 		Retire:    live.Retire,
-	}, policy.NewEvaluator(live, o.workers, o.alwaysAccept), log).Run(ctx)
+	}, policy.NewEvaluator(live, policy.EvaluatorConfig{
+		InFlight:     o.workers,
+		AlwaysAccept: o.alwaysAccept,
+		Observe:      server.LogEvaluations(log),
+	}), log).Run(ctx)
 }
 
 // useDockerConfig points Docker's own libraries to a directory, if one is named.
@@ -163,36 +169,33 @@ func openRegistries(o options, f files) (*registry.Client, error) {
 	return client, nil
 }
 
-// newLoader wires registry and verifier.
-func newLoader(
-	ctx context.Context, o options, f files, client *registry.Client, log *zap.Logger,
-) (_ *policy.Loader, err error) {
-	loader := &policy.Loader{
-		Registry: client,
-		Verifier: policy.AllowUnsignedUnsafe{},
-		Timeout:  o.policyTimeout,
-		Sandbox:  o.sandbox,
-		Log:      log,
-	}
+// timeLimit is how long an evaluation may take by default.
+func timeLimit(o options, log *zap.Logger) time.Duration {
 	if o.noTimeout {
-		loader.Timeout = 0
 		log.Info("policy timeout protection is disabled")
-	} else {
-		log.Info("policy timeout protection is enabled", zap.Duration("execution_limit", o.policyTimeout))
+		return 0
 	}
+	log.Info("policy timeout protection is enabled", zap.Duration("execution_limit", o.policyTimeout))
+	return o.policyTimeout
+}
+
+// newInputs makes of files what a generation of policies is made of. It waits for the trust root, if the verification
+// config needs one: without it no module could be accepted.
+func newInputs(ctx context.Context, o options, f files, client *registry.Client, log *zap.Logger) (policy.Inputs, error) {
+	inputs := policy.Inputs{Definitions: f.definitions, Verifier: policy.AllowUnsignedUnsafe{}, Strict: !o.continueOnErrors}
 	if f.verification == nil {
 		log.Warn("no verification config: policies are served unsigned")
-		return loader, nil
+		return inputs, nil
 	}
 	verifier, err := verify.New(*f.verification, verify.Options{
 		Remote: client.RemoteOptions, Trust: f.trust, Store: registry.NewStore(o.downloadDir),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
+		return policy.Inputs{}, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
 	}
 	if err := verifier.Prepare(ctx); err != nil {
-		return nil, err // without the trust root no module could be accepted
+		return policy.Inputs{}, err
 	}
-	loader.Verifier = loggedVerifier{verifier, log}
-	return loader, nil
+	inputs.Verifier = loggedVerifier{verifier, log}
+	return inputs, nil
 }

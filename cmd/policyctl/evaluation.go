@@ -49,7 +49,7 @@ func (p *program) evaluate(
 		return admission.Response{}, err
 	}
 	defer func() { err = errors.Join(err, live.Retire(context.WithoutCancel(ctx))) }()
-	return policy.NewEvaluator(live, 1, "").Evaluate(ctx, definition.ID, request, policy.FromWebhook)
+	return policy.NewEvaluator(live, policy.EvaluatorConfig{}).Evaluate(ctx, definition.ID, request, policy.FromWebhook)
 }
 
 // loadFailure is err without the names the server's operators need: here there is one policy, and the user named it.
