@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +16,11 @@ import (
 
 	"policy-server/cmd/internal/capabilities"
 	"policy-server/cmd/internal/logs"
-	"policy-server/cmd/internal/trust"
+	"policy-server/cmd/internal/trustroot"
 	"policy-server/hostcalls/oci"
 	"policy-server/policy"
 	"policy-server/registry"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 	"policy-server/runtime"
 	"policy-server/server"
@@ -28,8 +31,10 @@ type files struct {
 	definitions  []policy.Definition
 	sources      registry.Sources
 	verification *verify.Config // nil: nothing is verified
-	trust        verify.TrustSource
-	warnings     []string
+	// verificationDigest is that of the file: it tells one verification config from the next.
+	verificationDigest [sha256.Size]byte
+	trust              trust.Source
+	warnings           []string
 }
 
 // serve loads what o names and serves it until ctx ends.
@@ -150,9 +155,9 @@ func readFiles(o options, log *zap.Logger) (files, error) {
 		if err != nil {
 			return files{}, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
 		}
-		f.verification = &config
+		f.verification, f.verificationDigest = &config, sha256.Sum256(data)
 	}
-	f.trust, err = trust.Source(o.trustConfig, "trust config file", o.sigstoreCache, log)
+	f.trust, err = trustroot.Source(o.trustConfig, "trust config file", o.sigstoreCache, log)
 	return f, err
 }
 
@@ -193,9 +198,13 @@ func newInputs(ctx context.Context, o options, f files, client *registry.Client,
 	if err != nil {
 		return policy.Inputs{}, fmt.Errorf("error while loading verification config from %s: %w", o.verification, err)
 	}
-	if err := verifier.Prepare(ctx); err != nil {
+	root, err := verifier.Prepare(ctx)
+	if err != nil {
 		return policy.Inputs{}, err
 	}
-	inputs.Verifier = loggedVerifier{verifier, log}
+	inputs.Verifier, inputs.Verification = loggedVerifier{verifier, log}, hex.EncodeToString(f.verificationDigest[:])
+	if root != nil {
+		inputs.Verification += " " + root.ID()
+	}
 	return inputs, nil
 }

@@ -16,7 +16,7 @@ import (
 
 	"policy-server/internal/testing/sigstoretest"
 	"policy-server/policy"
-	"policy-server/registry/verify"
+	"policy-server/registry/evidence"
 	"policy-server/runtime/wasm"
 )
 
@@ -323,14 +323,14 @@ func FuzzSignatures(f *testing.F) {
 func listed(manifest *v1.Manifest) signatures {
 	var found signatures
 	for i, layer := range manifest.Layers {
-		place := verify.Place{Layout: verify.LayoutLegacy, Position: i, Layer: layer.Digest}
-		one := verify.Found{Place: place, Manifest: manifest, Descriptor: layer, Annotations: layer.Annotations}
+		place := evidence.Place{Layout: evidence.LayoutLegacy, Position: i, Layer: layer.Digest}
+		one := evidence.Found{Place: place, Manifest: manifest, Descriptor: layer, Annotations: layer.Annotations}
 		for key, value := range manifest.Annotations {
-			one.Keyless = &verify.Identity{Subject: value, Issuer: key, GitHub: verify.GitHubWorkflow{Repository: value}}
+			one.Keyless = &evidence.Identity{Subject: value, Issuer: key, GitHub: evidence.GitHubWorkflow{Repository: value}}
 			one.Unusable = errors.New(value)
 		}
 		two := one
-		two.Layout, two.Log = verify.LayoutBundle, &verify.LogEntry{ID: layer.Digest.Hex, Index: layer.Size}
+		two.Layout, two.Log = evidence.LayoutBundle, &evidence.LogEntry{ID: layer.Digest.Hex, Index: layer.Size}
 		found = append(found, one, two)
 	}
 	return found

@@ -9,13 +9,14 @@ import (
 	"go.uber.org/zap"
 
 	"policy-server/registry"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
 // modules gets modules from where they are, and their signatures verified when somebody asked for it.
 type modules struct {
 	client      *registry.Client
-	trust       verify.TrustSource
+	trust       trust.Source
 	verifier    *verify.Verifier // nil: nothing is verified
 	defaultFile string           // the verification config, when nobody named it
 	log         *zap.Logger

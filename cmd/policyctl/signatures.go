@@ -15,11 +15,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"policy-server/registry"
+	"policy-server/registry/evidence"
 	"policy-server/registry/verify"
 )
 
 // signatures is what lies beside a policy in its registry, as it is: nothing of it is verified.
-type signatures []verify.Found
+type signatures []evidence.Found
 
 // findSignatures returns what it could find, also with an error.
 func findSignatures(ctx context.Context, client *registry.Client, uri string) (signatures, error) {
@@ -68,7 +69,7 @@ func (s signatures) print(w io.Writer, err error) error {
 	return err
 }
 
-func signatureRows(found verify.Found) []detail {
+func signatureRows(found evidence.Found) []detail {
 	rows := []detail{
 		{"Digest: ", found.Descriptor.Digest.String()},
 		{"Media type: ", string(found.Descriptor.MediaType)},
@@ -89,7 +90,7 @@ func signatureRows(found verify.Found) []detail {
 }
 
 // claimRows tells what a signature says about itself.
-func claimRows(found verify.Found) []detail {
+func claimRows(found evidence.Found) []detail {
 	var rows []detail
 	add := func(key, value string) {
 		if value != "" {
@@ -163,7 +164,7 @@ type logClaim struct {
 	Time  string `json:"time,omitempty"`
 }
 
-func claimOf(found verify.Found) claim {
+func claimOf(found evidence.Found) claim {
 	c := claim{Layer: found.Descriptor.Digest.String(), Annotations: found.Annotations}
 	if id := found.Keyless; id != nil {
 		c.Subject, c.Issuer = id.Subject, id.Issuer
@@ -184,7 +185,7 @@ func (s signatures) document() signaturesDocument {
 	var d signaturesDocument
 	for _, found := range s {
 		switch {
-		case found.Layout == verify.LayoutLegacy:
+		case found.Layout == evidence.LayoutLegacy:
 			d.Legacy = found.Manifest
 		case !slices.Contains(d.Bundles, found.Manifest):
 			d.Bundles = append(d.Bundles, found.Manifest)

@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
-	"policy-server/cmd/internal/trust"
+	"policy-server/cmd/internal/trustroot"
 	"policy-server/cmd/internal/usage"
+	"policy-server/registry/evidence"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -75,8 +77,8 @@ func (f *verificationFlags) requirement(p places, log *zap.Logger) (*requirement
 }
 
 // trust is where the trust root comes from that keyless signatures need.
-func (f *verificationFlags) trust(p places, log *zap.Logger) (verify.TrustSource, error) {
-	return trust.Source(f.trustConfig.Text, "PKI file", p.trustCache(), log)
+func (f *verificationFlags) trust(p places, log *zap.Logger) (trust.Source, error) {
+	return trustroot.Source(f.trustConfig.Text, "PKI file", p.trustCache(), log)
 }
 
 // asks reports whether a flag other than the config's asks for a signature.
@@ -132,14 +134,14 @@ func annotationMap(texts []string) map[string]string {
 	return annotations
 }
 
-func readKey(file string) (verify.PublicKey, error) {
+func readKey(file string) (evidence.PublicKey, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return verify.PublicKey{}, fmt.Errorf("could not read file %s: %w", file, system(err))
+		return evidence.PublicKey{}, fmt.Errorf("could not read file %s: %w", file, system(err))
 	}
-	key, err := verify.ParsePublicKey(data)
+	key, err := evidence.ParsePublicKey(data)
 	if err != nil {
-		return verify.PublicKey{}, fmt.Errorf("verification key %s: %w", file, err)
+		return evidence.PublicKey{}, fmt.Errorf("verification key %s: %w", file, err)
 	}
 	return key, nil
 }

@@ -7,7 +7,7 @@ import (
 
 	"policy-server/hostcalls/oci"
 	"policy-server/internal/testing/sigstoretest"
-	"policy-server/registry/verify"
+	"policy-server/registry/evidence"
 )
 
 // BenchmarkVerify measures a host call and, for a pod of eight containers of one image, an evaluation's: when nothing is
@@ -18,7 +18,7 @@ func BenchmarkVerify(b *testing.B) {
 	person := s.issue(b, sigstoretest.Identity{Email: alice, Issuer: emailIssuer})
 	s.sign(b, d, key, unlogged, nil)
 	s.signBundle(b, d, person, sigstoretest.How{}, nil)
-	s.attest(b, d, verify.LayoutBundle, person, slsaType, provenance)
+	s.attest(b, d, evidence.LayoutBundle, person, slsaType, provenance)
 	byAlice := fields{"kind": "genericIssuer", "issuer": emailIssuer, "subject": fields{"equal": alice}}
 	for _, c := range []struct {
 		name    string

@@ -16,6 +16,7 @@ import (
 
 	"policy-server/hostcalls"
 	"policy-server/registry"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -46,14 +47,14 @@ const (
 type ImageVerifier struct {
 	client  *registry.Client
 	log     *zap.Logger
-	trust   atomic.Pointer[trust]
+	trust   atomic.Pointer[trustInForce]
 	digests *memo[string, name.Digest]
 	answers *memo[question, []byte]
 }
 
-// trust is where the trust root comes from. Answers given under one do not serve under the next.
-type trust struct {
-	source     verify.TrustSource
+// trustInForce is where the trust root comes from. Answers given under one do not serve under the next.
+type trustInForce struct {
+	source     trust.Source
 	generation uint64
 }
 
@@ -67,7 +68,7 @@ type question struct {
 // NewImageVerifier returns a verifier that reaches registries through client, and holds keyless signatures against the
 // trust root of source.
 func NewImageVerifier(
-	client *registry.Client, source verify.TrustSource, cfg CacheConfig, log *zap.Logger,
+	client *registry.Client, source trust.Source, cfg CacheConfig, log *zap.Logger,
 ) *ImageVerifier {
 	panicked := func(cause any, stack []byte) {
 		log.Error("image verification panicked", zap.Any("cause", cause), zap.ByteString("stack", stack))
@@ -95,7 +96,7 @@ func NewImageVerifier(
 			panicked:        panicked,
 		}),
 	}
-	v.trust.Store(&trust{source: source})
+	v.trust.Store(&trustInForce{source: source})
 	return v
 }
 
@@ -105,10 +106,10 @@ func isRefusal(err error) bool {
 }
 
 // SetTrust makes source the source of the trust root. What was verified under another one is verified again.
-func (v *ImageVerifier) SetTrust(source verify.TrustSource) {
+func (v *ImageVerifier) SetTrust(source trust.Source) {
 	for {
 		old := v.trust.Load()
-		if v.trust.CompareAndSwap(old, &trust{source, old.generation + 1}) {
+		if v.trust.CompareAndSwap(old, &trustInForce{source, old.generation + 1}) {
 			return
 		}
 	}

@@ -26,7 +26,7 @@ import (
 	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry"
 	"policy-server/registry/sign"
-	"policy-server/registry/verify"
+	"policy-server/registry/trust"
 )
 
 // remembering keeps everything for as long as a test runs.
@@ -81,17 +81,17 @@ func (s *site) client(t testing.TB) *registry.Client {
 	return client
 }
 
-func (s *site) trust(t testing.TB) verify.TrustSource {
+func (s *site) trust(t testing.TB) trust.Source {
 	t.Helper()
 	document, err := s.authority.TrustedRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := verify.ParseTrustRoot(document)
+	root, err := trust.Parse(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return verify.GivenTrust(root)
+	return trust.Given(root)
 }
 
 // verifier returns one that trusts the site's Sigstore.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"policy-server/hostcalls"
+	"policy-server/registry/evidence"
 	"policy-server/registry/verify"
 )
 
@@ -168,7 +169,7 @@ func readPubKeys(fields object, r *request) error {
 		return impossible("Must provide at least one pub key")
 	}
 	for i, pem := range keys {
-		key, err := verify.ParsePublicKey([]byte(pem))
+		key, err := evidence.ParsePublicKey([]byte(pem))
 		if err != nil {
 			// No signature can meet it, so nothing needs to be fetched to say so.
 			return impossible("%spub_keys[%d]: %w", missingSignatures, i, err)

@@ -12,7 +12,7 @@ import (
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/oci"
 	"policy-server/internal/testing/sigstoretest"
-	"policy-server/registry/verify"
+	"policy-server/registry/trust"
 )
 
 const (
@@ -195,7 +195,7 @@ func TestVerify_refuses(t *testing.T) {
 
 func TestVerify_withoutTrustRoot(t *testing.T) {
 	s := newSigned(t)
-	v := oci.NewImageVerifier(s.client(t), verify.TrustSource{}, remembering, zap.NewNop())
+	v := oci.NewImageVerifier(s.client(t), trust.Source{}, remembering, zap.NewNop())
 	t.Cleanup(v.Close)
 	if _, err := calls(t.Context(), v.V2, keyed(t, s.byKey, s.key)); err != nil {
 		t.Errorf("a key needs no trust root: %v", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"policy-server/hostcalls"
+	"policy-server/registry/evidence"
 	"policy-server/registry/verify"
 )
 
@@ -140,7 +141,7 @@ type attestationV3 struct {
 
 type signerV3 struct {
 	Constraint  int               `json:"constraint"`
-	Layout      verify.Layout     `json:"layout"`
+	Layout      evidence.Layout   `json:"layout"`
 	Key         string            `json:"key,omitempty"`
 	Issuer      string            `json:"issuer,omitempty"`
 	Subject     string            `json:"subject,omitempty"`
@@ -183,7 +184,7 @@ func signersV3(found []verify.Signer) []signerV3 {
 		signer := signerV3{Constraint: s.Constraint, Layout: s.Layout, Key: s.Key, Annotations: s.Annotations}
 		if s.Identity != nil {
 			signer.Issuer, signer.Subject = s.Identity.Issuer, s.Identity.Subject
-			if run := s.Identity.GitHub; run != (verify.GitHubWorkflow{}) {
+			if run := s.Identity.GitHub; run != (evidence.GitHubWorkflow{}) {
 				signer.GitHub = &gitHubV3{run.Repository, run.Ref, run.SHA, run.Trigger, run.Name}
 			}
 		}

@@ -12,7 +12,8 @@ import (
 
 	"policy-server/hostcalls/oci"
 	"policy-server/internal/testing/sigstoretest"
-	"policy-server/registry/verify"
+	"policy-server/registry/evidence"
+	"policy-server/registry/trust"
 )
 
 // Predicates as they are attested, in short.
@@ -24,7 +25,7 @@ const (
 )
 
 // attest attaches a statement in either layout.
-func (s *site) attest(t testing.TB, d name.Digest, layout verify.Layout, by sigstoretest.Credential, predicateType, predicate string) {
+func (s *site) attest(t testing.TB, d name.Digest, layout evidence.Layout, by sigstoretest.Credential, predicateType, predicate string) {
 	t.Helper()
 	statement, err := sigstoretest.Attested(d, predicateType, []byte(predicate))
 	if err != nil {
@@ -34,7 +35,7 @@ func (s *site) attest(t testing.TB, d name.Digest, layout verify.Layout, by sigs
 	if err != nil {
 		t.Fatal(err)
 	}
-	if layout == verify.LayoutLegacy {
+	if layout == evidence.LayoutLegacy {
 		layer, err := signature.EnvelopeLayer(predicateType)
 		if err == nil {
 			err = sigstoretest.AttachAttestation(t.Context(), d, layer)
@@ -68,9 +69,9 @@ func newAttested(t *testing.T) *attestedSite {
 	workflow := s.issue(t, sigstoretest.Workflow("octocat/app"))
 	s.sign(t, d, s.key, unlogged, map[string]string{"env": "prod"})
 	s.signBundle(t, d, alices, sigstoretest.How{}, nil)
-	s.attest(t, d, verify.LayoutLegacy, workflow, slsaType, provenance)
-	s.attest(t, d, verify.LayoutBundle, alices, slsaType, provenance)
-	s.attest(t, d, verify.LayoutBundle, s.key, spdxType, spdx)
+	s.attest(t, d, evidence.LayoutLegacy, workflow, slsaType, provenance)
+	s.attest(t, d, evidence.LayoutBundle, alices, slsaType, provenance)
+	s.attest(t, d, evidence.LayoutBundle, s.key, spdxType, spdx)
 	s.byKey = fields{"kind": "pubKey", "key": pems(s.key)[0]}
 	s.byAlice = fields{"kind": "genericIssuer", "issuer": emailIssuer, "subject": fields{"equal": alice}}
 	s.byOwner = fields{"kind": "githubAction", "owner": "octocat"}
@@ -190,7 +191,7 @@ func TestVerifyV3_document(t *testing.T) {
 	}
 	delete(logged, "logIndex")
 	delete(logged, "signedAt")
-	public, err := verify.ParsePublicKey(key.Signer.PublicKeyPEM())
+	public, err := evidence.ParsePublicKey(key.Signer.PublicKeyPEM())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +241,7 @@ func TestVerifyV3_refuses(t *testing.T) {
 			}
 		})
 	}
-	v := oci.NewImageVerifier(s.client(t), verify.TrustSource{}, oci.CacheConfig{}, zap.NewNop())
+	v := oci.NewImageVerifier(s.client(t), trust.Source{}, oci.CacheConfig{}, zap.NewNop())
 	t.Cleanup(v.Close)
 	_, err := calls(t.Context(), v.V3, encode(t, fields{"image": image, "signatures": signatures(1, s.byAlice)}))
 	if want := failed + "Image verification failed: the constraints need a Sigstore trust root, which is not there: none is configured"; err == nil || err.Error() != want {

@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"policy-server/registry"
+	"policy-server/registry/evidence"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -41,9 +43,9 @@ func anyIntact(refusal *verify.UnverifiedError) bool {
 	return slices.ContainsFunc(refusal.Unmet, func(u verify.Unmet) bool {
 		return slices.ContainsFunc(u.Rejections, func(r verify.Rejection) bool {
 			return slices.ContainsFunc([]error{
-				verify.ErrInvalidSignature, verify.ErrAnnotation, verify.ErrNoCertificate, verify.ErrUntrustedCertificate,
-				verify.ErrUnloggedCertificate, verify.ErrNotLogged, verify.ErrNoTime, verify.ErrExpired,
-				verify.ErrNotYetValid, verify.ErrNoIdentity, verify.ErrWrongIdentity,
+				evidence.ErrInvalidSignature, evidence.ErrAnnotation, evidence.ErrNoCertificate, evidence.ErrUntrustedCertificate,
+				evidence.ErrUnloggedCertificate, evidence.ErrNotLogged, evidence.ErrNoTime, evidence.ErrExpired,
+				evidence.ErrNotYetValid, evidence.ErrNoIdentity, evidence.ErrWrongIdentity,
 			}, func(reason error) bool { return errors.Is(r.Reason, reason) })
 		})
 	})
@@ -53,7 +55,7 @@ func anyIntact(refusal *verify.UnverifiedError) bool {
 func failedCertificate(refusal *verify.UnverifiedError) error {
 	for _, u := range refusal.Unmet {
 		for _, r := range u.Rejections {
-			if errors.Is(r.Reason, verify.ErrUntrustedCertificate) {
+			if errors.Is(r.Reason, evidence.ErrUntrustedCertificate) {
 				return r.Reason
 			}
 		}
@@ -67,7 +69,7 @@ func unsigned(image string) error { return fmt.Errorf("no signatures found for i
 // unread is said when nothing was found out.
 func unread(digest name.Digest, err error) error {
 	var lookup *verify.LookupError
-	var root *verify.TrustRootError
+	var root *trust.RootError
 	switch {
 	case errors.As(err, &root):
 		return fmt.Errorf("Image verification failed: the constraints need a Sigstore trust root, which is not there: %w", root.Err)

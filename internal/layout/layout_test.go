@@ -24,11 +24,13 @@ var mayImport = map[string][]string{
 	"hostcalls/crypto":        {"hostcalls"},
 	"hostcalls/kubernetes":    {"hostcalls"},
 	"hostcalls/net":           {"hostcalls"},
-	"hostcalls/oci":           {"hostcalls", "registry", "registry/verify"},
+	"hostcalls/oci":           {"hostcalls", "registry", "registry/evidence", "registry/trust", "registry/verify"},
 	"registry":                {"registry/internal/proof"},
 	"registry/internal/proof": {},
 	"registry/sign":           {},
-	"registry/verify":         {"registry", "registry/internal/proof"},
+	"registry/trust":          {},
+	"registry/evidence":       {"registry", "registry/trust"},
+	"registry/verify":         {"registry", "registry/evidence", "registry/trust", "registry/internal/proof"},
 	"runtime":                 {"runtime/wasm", "runtime/sandbox", "runtime/wapc", "runtime/wasi"},
 	"runtime/wasm":            {},
 	"runtime/sandbox":         {"runtime/wasm"},
@@ -46,8 +48,8 @@ var wiring = []string{"cmd/", "internal/", "benches"}
 
 // confined says where a heavy dependency may be imported; its types stay there.
 var confined = map[string][]string{
-	"github.com/sigstore/":                     {"registry/verify", "registry/sign", "internal/testing/signer", "internal/testing/sigstorehttp", "internal/testing/sigstoretest"},
-	"github.com/theupdateframework/":           {"registry/verify", "internal/testing/sigstoretest"},
+	"github.com/sigstore/":                     {"registry/evidence", "registry/trust", "registry/sign", "internal/testing/signer", "internal/testing/sigstorehttp", "internal/testing/sigstoretest"},
+	"github.com/theupdateframework/":           {"registry/trust", "internal/testing/sigstoretest"},
 	"github.com/transparency-dev/":             {"internal/testing/sigstoretest"},
 	"google/certificate-transparency-go":       {"internal/testing/sigstoretest"},
 	"github.com/digitorus/":                    {"internal/testing/sigstorehttp", "internal/testing/sigstoretest"},

@@ -20,7 +20,9 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"policy-server/internal/testing/sigstorehttp"
+	"policy-server/registry/evidence"
 	"policy-server/registry/sign"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -81,7 +83,7 @@ func TestSign_policyServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			parsed, err := verify.ParsePublicKey([]byte(public))
+			parsed, err := evidence.ParsePublicKey([]byte(public))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,14 +172,14 @@ func acceptsOurs(t *testing.T, services *sigstorehttp.Services, d name.Digest) e
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := verify.ParseTrustRoot(document)
+	trusted, err := trust.Parse(document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	alice := verify.GenericIssuer{Issuer: sigstorehttp.Issuer, Subject: verify.SubjectEqual("alice@example.com")}
 	verifier, err := verify.New(verify.Config{AllOf: []verify.Constraint{alice}}, verify.Options{
 		Remote: func(ctx context.Context) []remote.Option { return []remote.Option{remote.WithContext(ctx)} },
-		Trust:  verify.GivenTrust(trusted),
+		Trust:  trust.Given(trusted),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/evidence"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -48,9 +50,9 @@ func predicate(t testing.TB, predicateType string) []byte {
 }
 
 // attestationLayouts attach attestations in each layout.
-func attestationLayouts() map[verify.Layout]func(testing.TB, name.Digest, *sigstoretest.Signature, string) {
-	return map[verify.Layout]func(testing.TB, name.Digest, *sigstoretest.Signature, string){
-		verify.LayoutLegacy: attestLegacy, verify.LayoutBundle: attestBundle,
+func attestationLayouts() map[evidence.Layout]func(testing.TB, name.Digest, *sigstoretest.Signature, string) {
+	return map[evidence.Layout]func(testing.TB, name.Digest, *sigstoretest.Signature, string){
+		evidence.LayoutLegacy: attestLegacy, evidence.LayoutBundle: attestBundle,
 	}
 }
 
@@ -116,7 +118,7 @@ func TestAttestations(t *testing.T) {
 					d := r.push(t)
 					attach(t, d, attested(t, authority, by.credential, d, predicateType, by.how), predicateType)
 					asked := demand(predicateType, 1, by.asked)
-					found, err := asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: verify.GivenTrust(root)})
+					found, err := asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: trust.Given(root)})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -151,40 +153,40 @@ func TestAttestations_refused(t *testing.T) {
 		{"nothing there", func(*testing.T, name.Digest, name.Digest) *sigstoretest.Signature { return nil }, aliceAsked(nil), nil, "no attestations found for image: "},
 		{"another key", func(t *testing.T, d, _ name.Digest) *sigstoretest.Signature {
 			return attested(t, authority, must[sigstoretest.Credential](t)(sigstoretest.NewKey()), d, slsaType, sigstoretest.How{})
-		}, keyOf(t, key, nil), verify.ErrInvalidSignature, "needed 1 by distinct signers, got 0"},
+		}, keyOf(t, key, nil), evidence.ErrInvalidSignature, "needed 1 by distinct signers, got 0"},
 		{"another identity", func(t *testing.T, d, _ name.Digest) *sigstoretest.Signature {
 			return attested(t, authority, other, d, slsaType, sigstoretest.How{})
-		}, aliceAsked(nil), verify.ErrWrongIdentity, `got subject "https://github.com/mallory/app/`},
+		}, aliceAsked(nil), evidence.ErrWrongIdentity, `got subject "https://github.com/mallory/app/`},
 		{"another image", func(t *testing.T, _, another name.Digest) *sigstoretest.Signature {
 			return attested(t, authority, person, another, slsaType, sigstoretest.How{})
-		}, aliceAsked(nil), verify.ErrOtherDigest, "another digest"},
+		}, aliceAsked(nil), evidence.ErrOtherDigest, "another digest"},
 		{"another image, by key", func(t *testing.T, _, another name.Digest) *sigstoretest.Signature {
 			return attested(t, authority, key, another, slsaType, sigstoretest.How{})
-		}, keyOf(t, key, nil), verify.ErrOtherDigest, "another digest"},
+		}, keyOf(t, key, nil), evidence.ErrOtherDigest, "another digest"},
 		{"statement exchanged", func(t *testing.T, d, another name.Digest) *sigstoretest.Signature {
 			s := attested(t, authority, person, another, slsaType, sigstoretest.How{})
 			s.Payload = must[[]byte](t)(sigstoretest.Attested(d, slsaType, predicate(t, slsaType)))
 			return s
-		}, aliceAsked(nil), verify.ErrInvalidSignature, "invalid signature for the certificate's key"},
+		}, aliceAsked(nil), evidence.ErrInvalidSignature, "invalid signature for the certificate's key"},
 		{"predicate exchanged, by key", func(t *testing.T, d, _ name.Digest) *sigstoretest.Signature {
 			s := attested(t, authority, key, d, slsaType, sigstoretest.How{Log: sigstoretest.NotLogged})
 			s.Payload = must[[]byte](t)(sigstoretest.Attested(d, slsaType, []byte(`{"buildDefinition":{}}`)))
 			return s
-		}, keyOf(t, key, nil), verify.ErrInvalidSignature, "invalid signature"},
+		}, keyOf(t, key, nil), evidence.ErrInvalidSignature, "invalid signature"},
 		{"not logged", func(t *testing.T, d, _ name.Digest) *sigstoretest.Signature {
 			return attested(t, authority, person, d, slsaType, sigstoretest.How{Log: sigstoretest.NotLogged})
-		}, aliceAsked(nil), verify.ErrNotLogged, "not in transparency log: no entry"},
+		}, aliceAsked(nil), evidence.ErrNotLogged, "not in transparency log: no entry"},
 		{"log entry of another", func(t *testing.T, d, another name.Digest) *sigstoretest.Signature {
 			s := attested(t, authority, person, d, slsaType, sigstoretest.How{})
 			s.Entry = attested(t, authority, person, another, slsaType, sigstoretest.How{}).Entry
 			return s
-		}, aliceAsked(nil), verify.ErrNotLogged, "not in transparency log"},
+		}, aliceAsked(nil), evidence.ErrNotLogged, "not in transparency log"},
 		{"untrusted root", func(t *testing.T, d, _ name.Digest) *sigstoretest.Signature {
 			return attested(t, stranger, issue(t, stranger, alice()), d, slsaType, sigstoretest.How{})
-		}, aliceAsked(nil), verify.ErrUntrustedCertificate, "not issued by a trusted authority"},
+		}, aliceAsked(nil), evidence.ErrUntrustedCertificate, "not issued by a trusted authority"},
 		{"an annotation it lacks", func(t *testing.T, d, _ name.Digest) *sigstoretest.Signature {
 			return attested(t, authority, person, d, slsaType, sigstoretest.How{})
-		}, aliceAsked(annotations{"env": "prod"}), verify.ErrAnnotation, `"env": want "prod", got none`},
+		}, aliceAsked(annotations{"env": "prod"}), evidence.ErrAnnotation, `"env": want "prod", got none`},
 	}
 	for _, tc := range cases {
 		for layout, attach := range attestationLayouts() {
@@ -195,7 +197,7 @@ func TestAttestations_refused(t *testing.T) {
 					attach(t, d, s, slsaType)
 				}
 				asked := demand(slsaType, 1, tc.asked)
-				found, err := asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: verify.GivenTrust(root)})
+				found, err := asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: trust.Given(root)})
 				var unattested *verify.UnattestedError
 				if !errors.As(err, &unattested) || !strings.HasPrefix(err.Error(), "Image verification failed: attestation "+slsaType+": ") {
 					t.Fatalf("got %+v, %v", found, err)
@@ -230,7 +232,7 @@ func TestAttestations_whatIsSeen(t *testing.T) {
 
 	verified := func(t *testing.T, asked verify.Demands) (verify.Findings, error) {
 		t.Helper()
-		return asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: verify.GivenTrust(root)})
+		return asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: trust.Given(root)})
 	}
 	t.Run("one statement by two signers", func(t *testing.T) {
 		found, err := verified(t, demand(slsaType, 2, keyOf(t, key, nil), aliceAsked(nil)))
@@ -280,7 +282,7 @@ func TestAttestations_whatIsSeen(t *testing.T) {
 		attestLegacy(t, unsigned, attested(t, authority, person, unsigned, slsaType, sigstoretest.How{}), slsaType)
 		attestBundle(t, unsigned, attested(t, authority, person, unsigned, slsaType, sigstoretest.How{}), slsaType)
 		asked := verify.Demands{Signatures: &verify.AnyOf{MinimumMatches: 1, Signatures: []verify.Constraint{aliceAsked(nil)}}}
-		_, err := asked.Verify(t.Context(), unsigned, verify.Options{Remote: r.options, Trust: verify.GivenTrust(root)})
+		_, err := asked.Verify(t.Context(), unsigned, verify.Options{Remote: r.options, Trust: trust.Given(root)})
 		var unverified *verify.UnverifiedError
 		if !errors.As(err, &unverified) || unverified.Found != 0 {
 			t.Errorf("got %v", err)
@@ -308,7 +310,7 @@ func TestAttestations_unread(t *testing.T) {
 		attach(t, d, attested(t, authority, person, d, slsaType, sigstoretest.How{}), slsaType)
 		verified := func(denied ...string) error {
 			_, err := demand(slsaType, 1, aliceAsked(nil)).Verify(t.Context(), d, verify.Options{
-				Trust: verify.GivenTrust(trustRoot(t, authority)),
+				Trust: trust.Given(trustRoot(t, authority)),
 				Remote: func(ctx context.Context) []remote.Option {
 					return append(r.options(ctx), remote.WithTransport(denying{denied}))
 				},
@@ -360,9 +362,9 @@ func TestAttestations_limits(t *testing.T) {
 }
 
 // attestationLayer is s as it is kept in a layout.
-func attestationLayer(t *testing.T, s *sigstoretest.Signature, layout verify.Layout) v1.Layer {
+func attestationLayer(t *testing.T, s *sigstoretest.Signature, layout evidence.Layout) v1.Layer {
 	t.Helper()
-	if layout == verify.LayoutBundle {
+	if layout == evidence.LayoutBundle {
 		return blob.NewLayer(must[[]byte](t)(s.Bundle()), sigstoretest.BundleType)
 	}
 	envelope, err := s.EnvelopeLayer(slsaType)
@@ -373,9 +375,9 @@ func attestationLayer(t *testing.T, s *sigstoretest.Signature, layout verify.Lay
 }
 
 // attachImage puts all layers of image beside d at once. Its manifest gives them size, unless that is 0.
-func (r *registryServer) attachImage(t *testing.T, d name.Digest, image v1.Image, layout verify.Layout, size int64) {
+func (r *registryServer) attachImage(t *testing.T, d name.Digest, image v1.Image, layout evidence.Layout, size int64) {
 	t.Helper()
-	if layout == verify.LayoutBundle {
+	if layout == evidence.LayoutBundle {
 		subject := must[*v1.Descriptor](t)(remote.Head(d))
 		image = mutate.Subject(mutate.MediaType(image, types.OCIManifestSchema1), *subject).(v1.Image)
 	}
@@ -390,7 +392,7 @@ func (r *registryServer) attachImage(t *testing.T, d name.Digest, image v1.Image
 	}
 	raw := must[[]byte](t)(json.Marshal(written))
 	place := name.Reference(d.Context().Tag(strings.Replace(d.DigestStr(), ":", "-", 1) + ".att"))
-	if layout == verify.LayoutBundle {
+	if layout == evidence.LayoutBundle {
 		place = r.digest(t, hashOf(t, raw))
 	}
 	if err := remote.Put(place, manifest{written.MediaType, raw}); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -42,7 +43,7 @@ func BenchmarkVerify(b *testing.B) {
 			bc.attach(b, d, must[*sigstoretest.Signature](b)(sign(bc.signer, content, sigstoretest.How{})))
 			v := must[*verify.Verifier](b)(verify.New(allOf(bc.asked), verify.Options{
 				Remote: func(ctx context.Context) []remote.Option { return []remote.Option{remote.WithContext(ctx)} },
-				Trust:  verify.GivenTrust(root),
+				Trust:  trust.Given(root),
 			}))
 			if _, err := v.Verify(b.Context(), d); err != nil {
 				b.Fatal(err)

@@ -9,8 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/verify"
+	"policy-server/registry/evidence"
 )
 
 // Certificate asks for a signature made with the key of a certificate that is given, not with one that a Sigstore
@@ -94,7 +93,7 @@ func (c Certificate) checkLeaf(at string, found *faults) {
 	if len(leaf.EmailAddresses)+len(leaf.URIs)+len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		found.add(at, "no subject alternative name")
 	}
-	if _, err := newPublicKey(leaf.PublicKey); err != nil {
+	if _, err := evidence.NewPublicKey(leaf.PublicKey); err != nil {
 		found.add(at, "%v", err)
 	}
 }
@@ -119,34 +118,34 @@ func (c Certificate) String() string {
 	))
 }
 
-func (c Certificate) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
+func (c Certificate) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {
 	if err := c.trusted(time.Now()); err != nil {
-		return Signature{}, err
+		return evidence.Signature{}, err
 	}
-	key, err := newPublicKey(c.leaf().PublicKey)
+	key, err := evidence.NewPublicKey(c.leaf().PublicKey)
 	if err != nil {
-		return Signature{}, err
+		return evidence.Signature{}, err
 	}
-	signed, said, err := in.matchKey(ctx, key, s)
+	signed, said, err := in.ByKey(ctx, key, s)
 	if err != nil {
-		return Signature{}, err
+		return evidence.Signature{}, err
 	}
 	switch {
 	case signed.Log == nil && !c.AllowUnlogged:
-		return Signature{}, fmt.Errorf("%w: no entry", ErrNotLogged)
+		return evidence.Signature{}, fmt.Errorf("%w: no entry", evidence.ErrNotLogged)
 	case signed.Log != nil:
-		if signed.Time, err = c.signingTime(in.trust.material, s.evidence, signed.Log); err != nil {
-			return Signature{}, err
+		if signed.Time, err = in.SigningTime(s, signed.Log, c.leaf()); err != nil {
+			return evidence.Signature{}, err
 		}
 	}
-	return signed, said.hold(c.Annotations)
+	return signed, said.Hold(c.Annotations)
 }
 
 // trusted checks the certificate itself.
 func (c Certificate) trusted(now time.Time) error {
 	leaf := c.leaf()
 	if now.Before(leaf.NotBefore) {
-		return fmt.Errorf("%w: valid from %s", ErrNotYetValid, stamp(leaf.NotBefore))
+		return fmt.Errorf("%w: valid from %s", evidence.ErrNotYetValid, leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	if len(c.Chain.certificates) == 0 {
 		return nil
@@ -159,24 +158,7 @@ func (c Certificate) trusted(now time.Time) error {
 		Roots: issuers, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUntrustedCertificate, err)
+		return fmt.Errorf("%w: %w", evidence.ErrUntrustedCertificate, err)
 	}
 	return nil
 }
-
-// signingTime returns when the logged signature e was made, at which the certificate must have been valid: what the
-// log promised, else what a timestamp authority says.
-func (c Certificate) signingTime(material root.TrustedMaterial, e evidence, entry *LogEntry) (time.Time, error) {
-	at := entry.Time
-	if at.IsZero() {
-		stamped, failed, err := verify.VerifySignedTimestamp(e, material)
-		if len(stamped) == 0 {
-			return time.Time{}, fmt.Errorf("%w: %w", ErrNoTime, errors.Join(append(failed, err, errNoStamp)...))
-		}
-		at = stamped[0].Time
-	}
-	return at, checkValidity(c.leaf(), at)
-}
-
-// errNoStamp is what is missing when nothing is wrong with what is there.
-var errNoStamp = errors.New("no timestamp")

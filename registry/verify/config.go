@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"policy-server/registry/evidence"
 )
 
 // Config says which signatures a module must carry. Both halves that are present must hold; a nil half is not asked
@@ -151,7 +153,7 @@ func (a *AnyOf) check(found *faults) {
 	const path = "anyOf.minimumMatches"
 	most, what := len(a.Signatures), "the number of signatures listed"
 	if a.DistinctSigners {
-		most, what = maxSignatures, "the number of signatures looked at"
+		most, what = evidence.MaxSignatures, "the number of signatures looked at"
 	}
 	switch {
 	case len(a.Signatures) == 0:

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"policy-server/registry/evidence"
 )
 
 // Constraint is one entry of a Config: a PubKey, a GenericIssuer, a GithubAction or a Certificate. A signature meets it
@@ -16,8 +18,8 @@ type Constraint interface {
 	check(path string, found *faults) // reports what no signature could ever meet
 	need() need                       // of a trust root
 
-	// match holds an intact signature against the constraint. Of what it returns, the place is filled in by others.
-	match(ctx context.Context, in inspection, s *candidate) (Signature, error)
+	// match holds an intact signature against the constraint.
+	match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error)
 }
 
 // The kinds of constraints, as written in the file.

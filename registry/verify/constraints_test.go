@@ -16,6 +16,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/evidence"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -66,7 +68,7 @@ func TestGenericIssuer(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := trusting(t, r, allOf(tc.ask), root).Verify(t.Context(), tc.d)
-			if reason := reasonOf(t, err); tc.fits != (reason == nil) || !tc.fits && !errors.Is(reason, verify.ErrWrongIdentity) {
+			if reason := reasonOf(t, err); tc.fits != (reason == nil) || !tc.fits && !errors.Is(reason, evidence.ErrWrongIdentity) {
 				t.Errorf("got %v", reason)
 			}
 		})
@@ -100,24 +102,24 @@ func TestCertificate(t *testing.T) {
 		by    sigstoretest.Credential
 		how   sigstoretest.How
 		ask   verify.Constraint
-		trust verify.TrustSource
+		trust trust.Source
 		want  error
 	}{
-		{"logged", lasting, sigstoretest.How{}, certificateOf(t, lasting, authority, nil), verify.GivenTrust(root), nil},
-		{"trusted as it is", lasting, sigstoretest.How{}, asked(lasting, asIs), verify.GivenTrust(root), nil},
-		{"no log needed", lasting, notLogged, asked(lasting, unlogged), verify.TrustSource{}, nil},
-		{"no log needed, and there is one nobody can check", lasting, sigstoretest.How{}, asked(lasting, unlogged), verify.TrustSource{}, nil},
-		{"no log needed, but there is a wrong one", lasting, sigstoretest.How{At: time.Now().Add(-60 * 24 * time.Hour)}, asked(lasting, unlogged), verify.GivenTrust(root), verify.ErrNotYetValid},
-		{"second log, with a time", lasting, sigstoretest.How{Log: sigstoretest.RekorV2, Timestamped: true}, certificateOf(t, lasting, authority, nil), verify.GivenTrust(root), nil},
-		{"second log, without", lasting, sigstoretest.How{Log: sigstoretest.RekorV2}, certificateOf(t, lasting, authority, nil), verify.GivenTrust(root), verify.ErrNoTime},
-		{"expired since, chain must be valid now", expired, sigstoretest.How{At: past.NotBefore.Add(time.Minute)}, certificateOf(t, expired, authority, nil), verify.GivenTrust(root), verify.ErrUntrustedCertificate},
-		{"expired since, trusted as it is", expired, sigstoretest.How{At: past.NotBefore.Add(time.Minute)}, asked(expired, asIs), verify.GivenTrust(root), nil},
-		{"expired when signed", expired, sigstoretest.How{}, asked(expired, asIs), verify.GivenTrust(root), verify.ErrExpired},
-		{"not valid yet", early, notLogged, asked(early, both), verify.TrustSource{}, verify.ErrNotYetValid},
+		{"logged", lasting, sigstoretest.How{}, certificateOf(t, lasting, authority, nil), trust.Given(root), nil},
+		{"trusted as it is", lasting, sigstoretest.How{}, asked(lasting, asIs), trust.Given(root), nil},
+		{"no log needed", lasting, notLogged, asked(lasting, unlogged), trust.Source{}, nil},
+		{"no log needed, and there is one nobody can check", lasting, sigstoretest.How{}, asked(lasting, unlogged), trust.Source{}, nil},
+		{"no log needed, but there is a wrong one", lasting, sigstoretest.How{At: time.Now().Add(-60 * 24 * time.Hour)}, asked(lasting, unlogged), trust.Given(root), evidence.ErrNotYetValid},
+		{"second log, with a time", lasting, sigstoretest.How{Log: sigstoretest.RekorV2, Timestamped: true}, certificateOf(t, lasting, authority, nil), trust.Given(root), nil},
+		{"second log, without", lasting, sigstoretest.How{Log: sigstoretest.RekorV2}, certificateOf(t, lasting, authority, nil), trust.Given(root), evidence.ErrNoTime},
+		{"expired since, chain must be valid now", expired, sigstoretest.How{At: past.NotBefore.Add(time.Minute)}, certificateOf(t, expired, authority, nil), trust.Given(root), evidence.ErrUntrustedCertificate},
+		{"expired since, trusted as it is", expired, sigstoretest.How{At: past.NotBefore.Add(time.Minute)}, asked(expired, asIs), trust.Given(root), nil},
+		{"expired when signed", expired, sigstoretest.How{}, asked(expired, asIs), trust.Given(root), evidence.ErrExpired},
+		{"not valid yet", early, notLogged, asked(early, both), trust.Source{}, evidence.ErrNotYetValid},
 		{"another's chain", lasting, notLogged, asked(lasting, func(c *verify.Certificate) {
 			unlogged(c)
 			c.Chain = certificateOf(t, lasting, mallory, nil).Chain
-		}), verify.TrustSource{}, verify.ErrUntrustedCertificate},
+		}), trust.Source{}, evidence.ErrUntrustedCertificate},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -173,8 +175,8 @@ func TestSeveralLogEntries(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err := trusting(t, r, allOf(tc.ask), root).Verify(t.Context(), d)
-				if reason := reasonOf(t, err); !errors.Is(reason, verify.ErrNotLogged) {
-					t.Errorf("got %v, want %v", reason, verify.ErrNotLogged)
+				if reason := reasonOf(t, err); !errors.Is(reason, evidence.ErrNotLogged) {
+					t.Errorf("got %v, want %v", reason, evidence.ErrNotLogged)
 				}
 			})
 		}
@@ -256,10 +258,10 @@ func TestReportOfKeylessSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := report.Met[0].Signature
-	want := verify.GitHubWorkflow{
+	want := evidence.GitHubWorkflow{
 		Trigger: "push", SHA: workflow.GitHub[3], Name: "Release", Repository: "alice/policy", Ref: "refs/tags/v1",
 	}
-	if got.Layout != verify.LayoutLegacy || got.Identity.Subject != workflow.URI || got.Identity.GitHub != want ||
+	if got.Layout != evidence.LayoutLegacy || got.Identity.Subject != workflow.URI || got.Identity.GitHub != want ||
 		got.Key != "" || !got.Time.Equal(at) || got.Log.Index != s.Entry.LogIndex || got.Annotations["env"] != "prod" {
 		t.Errorf("got %+v, %+v", got, got.Identity)
 	}
@@ -269,7 +271,7 @@ func TestReportOfKeylessSignatures(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, line)
 	}
 	byKey := report.Met[1]
-	if s := byKey.Signature; byKey.Path != "anyOf.signatures[1]" || s.Layout != verify.LayoutBundle || s.Identity != nil ||
+	if s := byKey.Signature; byKey.Path != "anyOf.signatures[1]" || s.Layout != evidence.LayoutBundle || s.Identity != nil ||
 		s.Key != key(t, keyed.Signer, nil).Key.Fingerprint() || !s.Time.Equal(at) || s.Log == nil {
 		t.Errorf("got %+v", byKey)
 	}

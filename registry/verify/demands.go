@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"policy-server/registry/evidence"
 )
 
 // Demands are what is asked about one image: who signed it, and what was attested about it. Signers count in both,
@@ -107,8 +109,8 @@ func (d Demands) check(found *faults) {
 	}
 	for i, a := range d.Attestations {
 		path := element("attestations", i)
-		if a.PredicateType == signPredicateType {
-			found.add(path+".predicateType", "%q is what image signatures are; ask for them under signatures", signPredicateType)
+		if a.PredicateType == evidence.SignPredicateType {
+			found.add(path+".predicateType", "%q is what image signatures are; ask for them under signatures", evidence.SignPredicateType)
 		}
 		a.By.checkDemand(path, found)
 	}
@@ -124,8 +126,8 @@ func (a AnyOf) checkDemand(path string, found *faults) {
 	case n > maxAlternatives:
 		found.add(path+".anyOf", "%d elements; want at most %d", n, maxAlternatives)
 	}
-	if a.MinimumMatches < 1 || a.MinimumMatches > maxSignatures {
-		found.add(path+".required", "%d; want 1 to %d, the number of signatures looked at", a.MinimumMatches, maxSignatures)
+	if a.MinimumMatches < 1 || a.MinimumMatches > evidence.MaxSignatures {
+		found.add(path+".required", "%d; want 1 to %d, the number of signatures looked at", a.MinimumMatches, evidence.MaxSignatures)
 	}
 	for i, c := range a.Signatures {
 		if c != nil {

@@ -16,6 +16,7 @@ import (
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -151,7 +152,7 @@ func FuzzAttestation(f *testing.F) {
 			}},
 		}))
 		r := referring{cannedRegistry{manifest: manifest, blob: content}, t}
-		found, err := asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: verify.GivenTrust(root)})
+		found, err := asked.Verify(t.Context(), d, verify.Options{Remote: r.options, Trust: trust.Given(root)})
 		if bytes.Equal(content, bundle) && err != nil {
 			t.Fatalf("the bundle as it was made: %v", err)
 		}

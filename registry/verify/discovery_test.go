@@ -19,6 +19,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/evidence"
 	"policy-server/registry/verify"
 )
 
@@ -452,13 +453,13 @@ func TestList(t *testing.T) {
 		t.Fatalf("got %v, %v", list, err)
 	}
 	person, key, run := list[0], list[1], list[2]
-	if person.Layout != verify.LayoutLegacy || person.Keyless.Subject != aliceSubject || person.Annotations["env"] != "prod" {
+	if person.Layout != evidence.LayoutLegacy || person.Keyless.Subject != aliceSubject || person.Annotations["env"] != "prod" {
 		t.Errorf("got %+v", person)
 	}
 	if key.Keyless != nil || key.Log != nil || key.Unusable != nil {
 		t.Errorf("got %+v", key)
 	}
-	if run.Layout != verify.LayoutBundle || run.Keyless.GitHub.Repository != "alice/policy" || run.Log.Index < 1000 {
+	if run.Layout != evidence.LayoutBundle || run.Keyless.GitHub.Repository != "alice/policy" || run.Log.Index < 1000 {
 		t.Errorf("got %+v", run)
 	}
 	r.answer = failing("/referrers/", http.StatusInternalServerError, "")

@@ -17,6 +17,9 @@ type UnverifiedError struct {
 	Signers bool        // Needed and Got count distinct signers
 }
 
+// RefusesDigest marks the error as certain: the digest was looked at, and must not run (policy.Refusal).
+func (e *UnverifiedError) RefusesDigest() {}
+
 // failedPrefix begins what scripts written for Kubewarden look for.
 const failedPrefix = "Image verification failed: "
 

@@ -2,11 +2,13 @@ package verify
 
 import (
 	"context"
+
+	"policy-server/registry/evidence"
 )
 
 // evaluate holds what was found against cfg. The error says what is missing; it is nil when nothing is.
-func (cfg Config) evaluate(ctx context.Context, in inspection, found []candidate) (Report, *UnverifiedError) {
-	e := evaluation{ctx: ctx, inspection: in, found: found}
+func (cfg Config) evaluate(ctx context.Context, in evidence.Inspection, found []evidence.Candidate) (Report, *UnverifiedError) {
+	e := evaluation{ctx: ctx, Inspection: in, found: found}
 	met, unmet := e.each("allOf", cfg.AllOf)
 	if len(unmet) > 0 {
 		return Report{}, &UnverifiedError{Found: len(found), Unmet: unmet}
@@ -30,9 +32,9 @@ func (cfg Config) evaluate(ctx context.Context, in inspection, found []candidate
 
 // evaluation is one Check's work on constraints.
 type evaluation struct {
-	inspection
+	evidence.Inspection
 	ctx   context.Context
-	found []candidate
+	found []evidence.Candidate
 	all   bool // every signature that meets a constraint counts, not only the first
 }
 
@@ -54,18 +56,17 @@ func (e evaluation) each(path string, constraints []Constraint) ([]Met, []Unmet)
 }
 
 // one returns the signatures that meet c, and why the others do not.
-func (e evaluation) one(c Constraint) (met []Signature, rejections []Rejection) {
+func (e evaluation) one(c Constraint) (met []evidence.Signature, rejections []Rejection) {
 	for i := range e.found {
 		s := &e.found[i]
-		signature, err := Signature{}, s.unusable
+		signature, err := evidence.Signature{}, s.Unusable()
 		if err == nil {
-			signature, err = c.match(e.ctx, e.inspection, s)
+			signature, err = c.match(e.ctx, e.Inspection, s)
 		}
 		if err != nil {
-			rejections = append(rejections, Rejection{Place: s.place(), Reason: err})
+			rejections = append(rejections, Rejection{Place: s.Place(), Reason: err})
 			continue
 		}
-		signature.Place = s.place()
 		if met = append(met, signature); !e.all {
 			break
 		}
@@ -77,9 +78,9 @@ func (e evaluation) one(c Constraint) (met []Signature, rejections []Rejection) 
 func countSigners(met []Met) int {
 	signers := map[string]bool{}
 	for _, m := range met {
-		signers[m.Signature.signer()] = true
+		signers[m.Signature.Signer()] = true
 		for _, other := range m.others {
-			signers[other.signer()] = true
+			signers[other.Signer()] = true
 		}
 	}
 	return len(signers)

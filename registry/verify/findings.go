@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"policy-server/registry/evidence"
 )
 
 // Findings are what was found out about an image that meets Demands.
@@ -20,7 +22,7 @@ type Findings struct {
 // Signer is who made a signature that meets a constraint. Of several signatures by one signer it is the first.
 type Signer struct {
 	Constraint int // index of the first constraint that the signer meets
-	Signature
+	evidence.Signature
 }
 
 // Attestation is a statement about an image, with everybody who made it in these very bytes.
@@ -47,11 +49,11 @@ func (d Demands) Verify(ctx context.Context, image name.Digest, options Options)
 	if err != nil {
 		return Findings{}, &LookupError{Digest: image, Err: err}
 	}
-	trust, err := options.Trust.root(ctx, d.need())
+	root, err := d.need().root(ctx, options.Trust)
 	if err != nil {
 		return Findings{}, err
 	}
-	e := evaluation{inspection: inspection{digest: digest, trust: trust}, ctx: ctx, all: true}
+	e := evaluation{Inspection: evidence.Inspection{Digest: digest, Trust: root}, ctx: ctx, all: true}
 	var findings Findings
 	if d.Signatures != nil {
 		if findings.Signers, err = e.signers(image, *d.Signatures, options); err != nil {
@@ -68,23 +70,23 @@ func (d Demands) Verify(ctx context.Context, image name.Digest, options Options)
 
 // signers returns who signed the image.
 func (e evaluation) signers(image name.Digest, by AnyOf, options Options) ([]Signer, error) {
-	there := discover(e.ctx, image, options.Remote, func(found []candidate) bool {
+	found := evidence.Discover(e.ctx, image, options.Remote, func(found []evidence.Candidate) bool {
 		partial := e
 		partial.found = found
 		_, unverified := partial.count("signatures.anyOf", by)
 		return unverified == nil
 	})
-	e.found = there.found()
+	e.found = found.Candidates()
 	counted, unverified := e.count("signatures.anyOf", by)
 	switch {
 	case unverified == nil:
 		return distinct(counted), nil
-	case there.err() != nil && len(e.found) == 0:
-		return nil, &LookupError{Digest: image, Err: there.err()}
+	case found.Err() != nil && len(e.found) == 0:
+		return nil, &LookupError{Digest: image, Err: found.Err()}
 	}
 	unverified.Digest = image
-	if there.err() != nil {
-		return nil, &LookupError{Digest: image, Err: there.err(), Rest: unverified}
+	if found.Err() != nil {
+		return nil, &LookupError{Digest: image, Err: found.Err(), Rest: unverified}
 	}
 	return nil, unverified
 }
@@ -95,7 +97,7 @@ func (e evaluation) attestations(image name.Digest, demands []AttestationDemand,
 	for _, demand := range demands {
 		types = append(types, demand.PredicateType)
 	}
-	all, err := attestations(e.ctx, image, types, options.Remote(e.ctx))
+	all, err := evidence.Attestations(e.ctx, image, types, options.Remote(e.ctx))
 	if err != nil {
 		return nil, &LookupError{Digest: image, Err: err}
 	}
@@ -115,10 +117,10 @@ func (e evaluation) attestations(image name.Digest, demands []AttestationDemand,
 }
 
 // ofType returns the attestations of a predicate type, and what is damaged and might be one.
-func ofType(all []candidate, predicateType string) []candidate {
-	var found []candidate
+func ofType(all []evidence.Candidate, predicateType string) []evidence.Candidate {
+	var found []evidence.Candidate
 	for _, c := range all {
-		if a, ok := c.evidence.(*attached); !ok || a.statement.PredicateType == predicateType {
+		if c.Unusable() != nil || c.PredicateType() == predicateType {
 			found = append(found, c)
 		}
 	}
@@ -150,7 +152,7 @@ func distinct(counted []Signer) []Signer {
 	var first []Signer
 	seen := map[string]bool{}
 	for _, s := range counted {
-		if who := s.signer(); !seen[who] {
+		if who := s.Signer(); !seen[who] {
 			seen[who] = true
 			first = append(first, s)
 		}
@@ -165,14 +167,14 @@ func (e evaluation) statements(counted []Signer) ([]Attestation, error) {
 	for _, c := range e.found {
 		var signers []Signer
 		for _, s := range counted {
-			if s.Place == c.place() {
+			if s.Place == c.Place() {
 				signers = append(signers, s)
 			}
 		}
 		if len(signers) == 0 {
 			continue
 		}
-		payload, err := c.evidence.(*attached).content.EnvelopeContent().RawEnvelope().DecodeB64Payload()
+		payload, err := c.Statement()
 		if err != nil {
 			return nil, err
 		}

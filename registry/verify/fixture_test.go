@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 
 	"policy-server/internal/testing/signer"
+	"policy-server/registry/evidence"
 	writer "policy-server/registry/sign"
 	"policy-server/registry/verify"
 )
@@ -208,7 +209,7 @@ func payloadFor(t testing.TB, d name.Digest, annotations map[string]string) []by
 // key asks for a signature by s.
 func key(t testing.TB, s *signer.Signer, annotations map[string]string) verify.PubKey {
 	t.Helper()
-	public, err := verify.ParsePublicKey(s.PublicKeyPEM())
+	public, err := evidence.ParsePublicKey(s.PublicKeyPEM())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -61,7 +62,7 @@ func FuzzKept(f *testing.F) {
 	store := registry.NewStore(f.TempDir())
 	v, err := verify.New(verify.Config{AnyOf: &verify.AnyOf{
 		MinimumMatches: 1, Signatures: []verify.Constraint{key(f, person, nil), aliceAsked(nil)},
-	}}, verify.Options{Remote: unreachable{}.options, Trust: verify.GivenTrust(trustRoot(f, authority)), Store: store})
+	}}, verify.Options{Remote: unreachable{}.options, Trust: trust.Given(trustRoot(f, authority)), Store: store})
 	if err != nil {
 		f.Fatal(err)
 	}

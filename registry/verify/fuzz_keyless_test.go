@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -78,7 +79,7 @@ func FuzzBundle(f *testing.F) {
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json"}}`))
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle+json;version=0.1","verificationMaterial":{"x509CertificateChain":{"certificates":[{}]},"tlogEntries":[{"logId":{},"kindVersion":{"kind":"dsse"}}]},"messageSignature":{}}`))
 
-	trust := verify.GivenTrust(trustRoot(f, authority))
+	trust := trust.Given(trustRoot(f, authority))
 	honest := base64.StdEncoding.EncodeToString(statement)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, asked := range []verify.Constraint{aliceAsked(annotations{"env": "prod"}), keyOf(t, signer, nil)} {
@@ -106,7 +107,7 @@ func FuzzLayerAnnotations(f *testing.F) {
 	f.Add("", `{"Payload":{"body":7}}`, "null")
 	f.Add(string(signer.Signer.PublicKeyPEM()), `{"SignedEntryTimestamp":"AA==","Payload":{"body":"eyJraW5kIjoiaGFzaGVkcmVrb3JkIiwiYXBpVmVyc2lvbiI6IjAuMC4xIiwic3BlYyI6e319"}}`, "7")
 
-	trust := verify.GivenTrust(trustRoot(f, authority))
+	trust := trust.Given(trustRoot(f, authority))
 	f.Fuzz(func(t *testing.T, certificate, entry, stamp string) {
 		layer := must[oci.Signature](t)(static.NewSignature(payload, around[static.SignatureAnnotationKey], static.WithAnnotations(map[string]string{
 			static.CertificateAnnotationKey: certificate, static.BundleAnnotationKey: entry, static.RFC3161TimestampAnnotationKey: stamp,
@@ -158,7 +159,7 @@ func FuzzLogEntry(f *testing.F) {
 		}
 	}
 	good := sign(f, sigstoretest.How{Timestamped: true})
-	body, trust := good.Entry.CanonicalizedBody, verify.GivenTrust(trustRoot(f, authority))
+	body, trust := good.Entry.CanonicalizedBody, trust.Given(trustRoot(f, authority))
 	v := func(t *testing.T, content []byte, asked verify.Constraint) *verify.Verifier {
 		return must[*verify.Verifier](t)(verify.New(allOf(asked), verify.Options{Remote: referrer{content}.options, Trust: trust}))
 	}

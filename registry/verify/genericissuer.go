@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+
+	"policy-server/registry/evidence"
 )
 
 // GenericIssuer asks for a keyless signature by an identity of any OIDC issuer. Exactly one of Issuer and IssuerRegex
@@ -99,10 +101,10 @@ func (c GenericIssuer) String() string {
 	))
 }
 
-func (c GenericIssuer) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
-	signed, said, err := in.prove(ctx, s)
+func (c GenericIssuer) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {
+	signed, said, err := in.Prove(ctx, s)
 	if err != nil {
-		return Signature{}, err
+		return evidence.Signature{}, err
 	}
 	id := *signed.Identity
 	issuerFits := c.IssuerRegex.matches(id.Issuer)
@@ -110,7 +112,7 @@ func (c GenericIssuer) match(ctx context.Context, in inspection, s *candidate) (
 		issuerFits = id.Issuer == c.Issuer
 	}
 	if !issuerFits || !c.Subject.matches(id.Subject) {
-		return Signature{}, fmt.Errorf("%w: got %s", ErrWrongIdentity, id)
+		return evidence.Signature{}, fmt.Errorf("%w: got %s", evidence.ErrWrongIdentity, id)
 	}
-	return signed, said.hold(c.Annotations)
+	return signed, said.Hold(c.Annotations)
 }

@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+
+	"policy-server/registry/evidence"
 )
 
 // GithubAction asks for a keyless signature made in a GitHub Actions workflow.
@@ -35,17 +37,17 @@ func (c GithubAction) String() string {
 	))
 }
 
-func (c GithubAction) match(ctx context.Context, in inspection, s *candidate) (Signature, error) {
-	signed, said, err := in.prove(ctx, s)
+func (c GithubAction) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {
+	signed, said, err := in.Prove(ctx, s)
 	if err != nil {
-		return Signature{}, err
+		return evidence.Signature{}, err
 	}
-	owner, repo, err := signed.Identity.githubRepository()
+	owner, repo, err := signed.Identity.GitHubOwner()
 	if err != nil {
-		return Signature{}, err
+		return evidence.Signature{}, err
 	}
 	if owner != c.Owner || c.Repo != "" && repo != c.Repo {
-		return Signature{}, fmt.Errorf("%w: got %s", ErrWrongIdentity, signed.Identity)
+		return evidence.Signature{}, fmt.Errorf("%w: got %s", evidence.ErrWrongIdentity, signed.Identity)
 	}
-	return signed, said.hold(c.Annotations)
+	return signed, said.Hold(c.Annotations)
 }

@@ -13,11 +13,12 @@ import (
 	"policy-server/internal/testing/signer"
 	"policy-server/internal/testing/sigstoretest"
 	"policy-server/registry"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
 // keeping returns a Verifier that keeps signatures in store.
-func keeping(t testing.TB, r *registryServer, cfg verify.Config, trust verify.TrustSource, store registry.Store) *verify.Verifier {
+func keeping(t testing.TB, r *registryServer, cfg verify.Config, trust trust.Source, store registry.Store) *verify.Verifier {
 	t.Helper()
 	return must[*verify.Verifier](t)(verify.New(cfg, verify.Options{Remote: r.options, Trust: trust, Store: store}))
 }
@@ -29,7 +30,7 @@ type signedTwice struct {
 	digest     name.Digest
 	store      registry.Store
 	alice, bob *signer.Signer
-	person     verify.TrustSource
+	person     trust.Source
 }
 
 func newSignedTwice(t *testing.T) *signedTwice {
@@ -39,7 +40,7 @@ func newSignedTwice(t *testing.T) *signedTwice {
 	}
 	s.digest = s.registry.push(t)
 	authority := newAuthority(t)
-	s.person = verify.GivenTrust(trustRoot(t, authority))
+	s.person = trust.Given(trustRoot(t, authority))
 	sign(t, s.bob, s.digest, nil)
 	sign(t, s.alice, s.digest, annotations{"env": "prod"})
 	attachBundle(t, s.digest, makeBundle(t, authority, issue(t, authority, alice()), s.digest, nil, sigstoretest.How{}))
@@ -92,7 +93,7 @@ func TestKept(t *testing.T) {
 			return allOf(key(t, s.alice, annotations{"env": "test"}))
 		}, `Annotation not satisfied: "env": want "test", got "prod"`},
 		{"another trust root", func(t *testing.T, s *signedTwice) {
-			s.person = verify.GivenTrust(trustRoot(t, newAuthority(t)))
+			s.person = trust.Given(trustRoot(t, newAuthority(t)))
 			s.registry.close()
 		}, keyless, "certificate not issued by a trusted authority"},
 		{"payloads changed", rewriting(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"content":"ey`), []byte(`"content":"ew`)) }), keyOfAlice, "invalid signature"},
@@ -199,7 +200,7 @@ func TestKept_unwritable(t *testing.T) {
 	if err := os.WriteFile(dir+"/signatures", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v := keeping(t, r, allOf(key(t, person, nil)), verify.TrustSource{}, registry.NewStore(dir))
+	v := keeping(t, r, allOf(key(t, person, nil)), trust.Source{}, registry.NewStore(dir))
 	if _, err := v.Check(t.Context(), d); err != nil {
 		t.Error(err)
 	}

@@ -2,64 +2,31 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-)
 
-// Found is a signature as it lies in the registry. Nothing about it was verified: anybody who may push there can have
-// written it.
-type Found struct {
-	Place
-	Manifest    *v1.Manifest      // that lists the layer; all legacy signatures share one
-	Descriptor  v1.Descriptor     // of the layer
-	Keyless     *Identity         // what the certificate says, nil without one
-	Log         *LogEntry         // what it says of where it was logged, nil when nothing
-	Annotations map[string]string // what it says to have signed along
-	Unusable    error             // why it can count for no constraint; nil when it can
-}
+	"policy-server/registry/evidence"
+)
 
 // List returns the signatures of d without verifying them, for people to look at. When one place could not be read, it
 // returns what the other has and a *LookupError.
-func List(ctx context.Context, d name.Digest, options []remote.Option) ([]Found, error) {
+func List(ctx context.Context, d name.Digest, options []remote.Option) ([]evidence.Found, error) {
 	digest, err := v1.NewHash(d.DigestStr())
 	if err != nil {
 		return nil, &LookupError{Digest: d, Err: err}
 	}
-	there := discover(ctx, d, func(ctx context.Context) []remote.Option {
+	found := evidence.Discover(ctx, d, func(ctx context.Context) []remote.Option {
 		return append(slices.Clone(options), remote.WithContext(ctx))
-	}, func([]candidate) bool { return false })
-	var list []Found
-	for _, c := range there.found() {
-		list = append(list, c.describe(digest))
+	}, func([]evidence.Candidate) bool { return false })
+	var list []evidence.Found
+	for _, c := range found.Candidates() {
+		list = append(list, c.Describe(digest))
 	}
-	if err := there.err(); err != nil {
+	if err := found.Err(); err != nil {
 		return list, &LookupError{Digest: d, Err: err}
 	}
 	return list, nil
-}
-
-// describe reads c without believing it.
-func (c candidate) describe(digest v1.Hash) Found {
-	f := Found{Place: c.place(), Manifest: c.manifest, Descriptor: c.layer, Unusable: c.unusable}
-	if f.Unusable != nil {
-		return f
-	}
-	said, err := c.evidence.claims(digest)
-	f.Annotations = said.annotations
-	if leaf, leafErr := leafOf(c.evidence); leafErr == nil {
-		identity, identityErr := identityOf(leaf)
-		f.Keyless, err = &identity, errors.Join(err, identityErr)
-	} else if !errors.Is(leafErr, ErrNoCertificate) {
-		err = errors.Join(err, leafErr)
-	}
-	entries, entryErr := c.evidence.TlogEntries()
-	if len(entries) > 0 {
-		f.Log = newLogEntry(entries[0])
-	}
-	f.Unusable = errors.Join(err, entryErr)
-	return f
 }

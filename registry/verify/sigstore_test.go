@@ -9,6 +9,7 @@ import (
 
 	"policy-server/internal/testing/sigstoretest"
 	writer "policy-server/registry/sign"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -43,20 +44,20 @@ func issue(t testing.TB, a *sigstoretest.Authority, id sigstoretest.Identity) si
 	return must[sigstoretest.Credential](t)(a.Issue(id))
 }
 
-func trustRoot(t testing.TB, a *sigstoretest.Authority) *verify.TrustRoot {
+func trustRoot(t testing.TB, a *sigstoretest.Authority) *trust.Root {
 	t.Helper()
 	return parseTrustRoot(t, must[[]byte](t)(a.TrustedRoot()))
 }
 
-func parseTrustRoot(t testing.TB, data []byte) *verify.TrustRoot {
+func parseTrustRoot(t testing.TB, data []byte) *trust.Root {
 	t.Helper()
-	return must[*verify.TrustRoot](t)(verify.ParseTrustRoot(data))
+	return must[*trust.Root](t)(trust.Parse(data))
 }
 
 // trusting returns a Verifier with a trust root at hand.
-func trusting(t testing.TB, r *registryServer, cfg verify.Config, root *verify.TrustRoot) *verify.Verifier {
+func trusting(t testing.TB, r *registryServer, cfg verify.Config, root *trust.Root) *verify.Verifier {
 	t.Helper()
-	return must[*verify.Verifier](t)(verify.New(cfg, verify.Options{Remote: r.options, Trust: verify.GivenTrust(root)}))
+	return must[*verify.Verifier](t)(verify.New(cfg, verify.Options{Remote: r.options, Trust: trust.Given(root)}))
 }
 
 // layout makes and attaches signatures of one layout.

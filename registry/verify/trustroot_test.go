@@ -10,6 +10,8 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/oci"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/evidence"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -64,7 +66,7 @@ func TestParseTrustRoot(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			root, err := verify.ParseTrustRoot([]byte(tc.document))
+			root, err := trust.Parse([]byte(tc.document))
 			if tc.refused == "" {
 				if err != nil || root == nil {
 					t.Errorf("got %v, %v", root, err)
@@ -74,7 +76,7 @@ func TestParseTrustRoot(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.refused) {
 				t.Errorf("got %v, want %q", err, tc.refused)
 			}
-			if missing := errors.Is(err, verify.ErrNoTrustedRoot); missing != strings.Contains(tc.refused, "missing trusted_root") {
+			if missing := errors.Is(err, trust.ErrNoRoot); missing != strings.Contains(tc.refused, "missing trusted_root") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -84,7 +86,7 @@ func TestParseTrustRoot(t *testing.T) {
 // What a trust root lacks cannot be proven with it.
 func TestTrustRootWithout(t *testing.T) {
 	authority, mallory := newAuthority(t), newAuthority(t)
-	both := func(certificates, others *sigstoretest.Authority, without ...sigstoretest.Part) *verify.TrustRoot {
+	both := func(certificates, others *sigstoretest.Authority, without ...sigstoretest.Part) *trust.Root {
 		return parseTrustRoot(t, must[[]byte](t)(sigstoretest.TrustedRoot(certificates, others, without...)))
 	}
 	unlogged := alice()
@@ -93,18 +95,18 @@ func TestTrustRootWithout(t *testing.T) {
 		name string
 		id   sigstoretest.Identity
 		how  sigstoretest.How
-		root *verify.TrustRoot
+		root *trust.Root
 		want error
 	}{
 		{"everything", alice(), sigstoretest.How{Timestamped: true}, both(authority, authority), nil},
-		{"another certificate authority", alice(), sigstoretest.How{}, both(mallory, authority), verify.ErrUntrustedCertificate},
-		{"other logs", alice(), sigstoretest.How{}, both(authority, mallory), verify.ErrNotLogged},
-		{"no logs", alice(), sigstoretest.How{Timestamped: true}, both(authority, authority, sigstoretest.Logs), verify.ErrNotLogged},
+		{"another certificate authority", alice(), sigstoretest.How{}, both(mallory, authority), evidence.ErrUntrustedCertificate},
+		{"other logs", alice(), sigstoretest.How{}, both(authority, mallory), evidence.ErrNotLogged},
+		{"no logs", alice(), sigstoretest.How{Timestamped: true}, both(authority, authority, sigstoretest.Logs), evidence.ErrNotLogged},
 		{"no certificate log: none is demanded", unlogged, sigstoretest.How{}, both(authority, authority, sigstoretest.CTLog), nil},
 		{"no timestamp authority: the log's time does", alice(), sigstoretest.How{Timestamped: true}, both(authority, authority, sigstoretest.TimestampAuthority), nil},
 		{
 			"no timestamp authority: the second log has no time", alice(), sigstoretest.How{Log: sigstoretest.RekorV2, Timestamped: true},
-			both(authority, authority, sigstoretest.TimestampAuthority), verify.ErrNoTime,
+			both(authority, authority, sigstoretest.TimestampAuthority), evidence.ErrNoTime,
 		},
 	}
 	r := newRegistry(t)
@@ -137,13 +139,13 @@ func FuzzParseTrustRoot(f *testing.F) {
 	layer := must[oci.Signature](f)(signature.Layer())
 	served := cannedRegistry{manifest: signatureManifest(f, layer), blob: signature.Payload}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		root, err := verify.ParseTrustRoot(data)
+		root, err := trust.Parse(data)
 		if err != nil {
 			return
 		}
 		v, err := verify.New(
 			allOf(verify.GenericIssuer{Issuer: aliceIssuer, Subject: verify.SubjectEqual(aliceSubject)}),
-			verify.Options{Remote: served.options, Trust: verify.GivenTrust(root)},
+			verify.Options{Remote: served.options, Trust: trust.Given(root)},
 		)
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 )
 
@@ -40,12 +41,12 @@ func newRepository(t *testing.T, content []byte, expires time.Time) *repository 
 	return &repository{r, server}
 }
 
-func (r *repository) source(cacheDir string) *verify.TUF {
+func (r *repository) source(cacheDir string) *trust.TUF {
 	return r.logging(cacheDir, nil)
 }
 
-func (r *repository) logging(cacheDir string, log *zap.Logger) *verify.TUF {
-	return verify.NewTUF(verify.TUFConfig{CacheDir: cacheDir, URL: r.server.URL, Root: r.Root(), Log: log})
+func (r *repository) logging(cacheDir string, log *zap.Logger) *trust.TUF {
+	return trust.NewTUF(trust.TUFConfig{CacheDir: cacheDir, URL: r.server.URL, Root: r.Root(), Log: log})
 }
 
 const day = 24 * time.Hour
@@ -58,7 +59,7 @@ func TestTUF(t *testing.T) {
 	source := r.source(cache)
 	v := must[*verify.Verifier](t)(verify.New(allOf(
 		verify.GenericIssuer{Issuer: aliceIssuer, Subject: verify.SubjectEqual(aliceSubject)},
-	), verify.Options{Remote: reg.options, Trust: verify.FetchedTrust(source.TrustRoot)}))
+	), verify.Options{Remote: reg.options, Trust: trust.Fetched(source.TrustRoot)}))
 	if n := r.Requests(); n != 0 {
 		t.Errorf("%d requests before anything was verified", n)
 	}
@@ -121,7 +122,7 @@ func TestTUF_failure(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	defer server.Close()
-	source := verify.NewTUF(verify.TUFConfig{CacheDir: t.TempDir(), URL: server.URL})
+	source := trust.NewTUF(trust.TUFConfig{CacheDir: t.TempDir(), URL: server.URL})
 	_, first := source.TrustRoot(t.Context())
 	asked := requests.Load()
 	_, second := source.TrustRoot(t.Context())
@@ -148,7 +149,7 @@ func TestTUF_logs(t *testing.T) {
 	} {
 		step.prepare()
 		core, logs := observer.New(zapcore.InfoLevel)
-		must[*verify.TrustRoot](t)(r.logging(cache, zap.New(core)).TrustRoot(t.Context()))
+		must[*trust.Root](t)(r.logging(cache, zap.New(core)).TrustRoot(t.Context()))
 		var got []string
 		for _, entry := range logs.All() {
 			got = append(got, entry.Message)
@@ -165,7 +166,7 @@ func TestTUF_logs(t *testing.T) {
 // fetchLongAgo fills the cache and makes it look as if the repository had to be asked again.
 func fetchLongAgo(t *testing.T, r *repository, cache string) {
 	t.Helper()
-	must[*verify.TrustRoot](t)(r.source(cache).TrustRoot(t.Context()))
+	must[*trust.Root](t)(r.source(cache).TrustRoot(t.Context()))
 	states := must[[]string](t)(filepath.Glob(filepath.Join(cache, "*.json")))
 	if len(states) != 1 {
 		t.Fatalf("cache holds %q", states)
@@ -221,11 +222,11 @@ func TestTUF_refuses(t *testing.T) {
 	}
 	cases := []struct {
 		name   string
-		source *verify.TUF
+		source *trust.TUF
 		want   string
 	}{
 		{"expired", newRepository(t, content, time.Now().Add(-time.Minute)).source(t.TempDir()), "expired"},
-		{"signed by somebody else", verify.NewTUF(verify.TUFConfig{
+		{"signed by somebody else", trust.NewTUF(trust.TUFConfig{
 			CacheDir: t.TempDir(), URL: r.server.URL, Root: stranger.Root(),
 		}), "Verifying timestamp failed"},
 		{"no trust root", newRepository(t, []byte(`{}`), time.Now().Add(day)).source(t.TempDir()), "missing trusted_root field"},
@@ -249,7 +250,7 @@ func TestTUFEndsWithItsContext(t *testing.T) {
 	}))
 	defer server.Close()
 	root := must[*sigstoretest.TUFRepository](t)(sigstoretest.NewTUFRepository()).Root()
-	source := verify.NewTUF(verify.TUFConfig{CacheDir: t.TempDir(), URL: server.URL, Root: root})
+	source := trust.NewTUF(trust.TUFConfig{CacheDir: t.TempDir(), URL: server.URL, Root: root})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-reached
@@ -271,14 +272,14 @@ func TestMissingTrustRoot(t *testing.T) {
 	cases := []struct {
 		name   string
 		config verify.Config
-		trust  verify.TrustSource
+		trust  trust.Source
 		want   error // nil: verified
 	}{
-		{"none configured", allOf(keyless), verify.TrustSource{}, new(verify.TrustRootError)},
+		{"none configured", allOf(keyless), trust.Source{}, new(trust.RootError)},
 		{"cannot be fetched", allOf(keyless), unavailable(down), down},
 		{"one of several needs it", anyOf(1, key(t, signedByAlice, nil), verify.GithubAction{Owner: "alice"}), unavailable(down), down},
 		{"keys only", allOf(key(t, signedByAlice, nil)), unavailable(down), nil},
-		{"keys only, none configured", allOf(key(t, signedByAlice, nil)), verify.TrustSource{}, nil},
+		{"keys only, none configured", allOf(key(t, signedByAlice, nil)), trust.Source{}, nil},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -290,7 +291,7 @@ func TestMissingTrustRoot(t *testing.T) {
 				}
 				return
 			}
-			var missing *verify.TrustRootError
+			var missing *trust.RootError
 			if !errors.As(err, &missing) || got.Vouched() || !strings.Contains(missing.Hint(), "--sigstore-trust-config") {
 				t.Fatalf("got %v, %v", got, err)
 			}
@@ -301,6 +302,6 @@ func TestMissingTrustRoot(t *testing.T) {
 	}
 }
 
-func unavailable(err error) verify.TrustSource {
-	return verify.FetchedTrust(func(context.Context) (*verify.TrustRoot, error) { return nil, err })
+func unavailable(err error) trust.Source {
+	return trust.Fetched(func(context.Context) (*trust.Root, error) { return nil, err })
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/evidence"
 	"policy-server/registry/verify"
 )
 
@@ -44,8 +45,8 @@ func verdicts() []verdict {
 			return w.by(t, id)
 		},
 		refused: map[string]error{
-			byKey: verify.ErrInvalidSignature, byKeyless: verify.ErrWrongIdentity, byGitHub: verify.ErrWrongIdentity,
-			byCertificate: verify.ErrInvalidSignature,
+			byKey: evidence.ErrInvalidSignature, byKeyless: evidence.ErrWrongIdentity, byGitHub: evidence.ErrWrongIdentity,
+			byCertificate: evidence.ErrInvalidSignature,
 		},
 	}, {
 		name: "wrong issuer", only: []string{byKeyless, byGitHub},
@@ -54,7 +55,7 @@ func verdicts() []verdict {
 			id.Issuer = "https://accounts.mallory.example"
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrWrongIdentity),
+		refused: all(evidence.ErrWrongIdentity),
 	}, {
 		name: "two issuers", only: []string{byKeyless, byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -62,7 +63,7 @@ func verdicts() []verdict {
 			id.LegacyIssuer = "https://accounts.mallory.example"
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrNoIdentity),
+		refused: all(evidence.ErrNoIdentity),
 	}, {
 		name: "neither e-mail address nor URI", only: []string{byKeyless, byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -70,20 +71,20 @@ func verdicts() []verdict {
 			id.Email, id.URI, id.OtherName = "", "", aliceSubject
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrNoIdentity),
+		refused: all(evidence.ErrNoIdentity),
 	}, {
 		name: "prefix that goes on", only: []string{byKeyless},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
 			s, _ := w.by(t, sigstoretest.Workflow("alice-in-chains/policy"))
 			return s, verify.GenericIssuer{Issuer: sigstoretest.GitHubIssuer, Subject: urlPrefix(t, "https://github.com/alice")}
 		},
-		refused: all(verify.ErrWrongIdentity),
+		refused: all(evidence.ErrWrongIdentity),
 	}, {
 		name: "owner that goes on", only: []string{byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
 			return w.by(t, sigstoretest.Workflow("alice-in-chains/policy"))
 		},
-		refused: all(verify.ErrWrongIdentity),
+		refused: all(evidence.ErrWrongIdentity),
 	}, {
 		name: "alice's workflow run by mallory", only: []string{byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -91,7 +92,7 @@ func verdicts() []verdict {
 			id.GitHub[5] = "mallory/policy"
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrWrongIdentity),
+		refused: all(evidence.ErrWrongIdentity),
 	}, {
 		name: "mallory's workflow run by alice", only: []string{byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -106,14 +107,14 @@ func verdicts() []verdict {
 			id.URI, id.Email = "", "https://github.com/alice/policy"
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrWrongIdentity),
+		refused: all(evidence.ErrWrongIdentity),
 	}, {
 		name: "wrong annotation",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
 			c := w.credential(t, w.authority, w.identity())
 			return w.sign(t, c, w.digest, sigstoretest.How{}), w.asking(t, c, annotations{"env": "test"})
 		},
-		refused: all(verify.ErrAnnotation),
+		refused: all(evidence.ErrAnnotation),
 	}, {
 		name: "expired at signing time", only: []string{byKeyless, byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -121,7 +122,7 @@ func verdicts() []verdict {
 			id.NotBefore = time.Now().Add(-2 * time.Hour)
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrExpired),
+		refused: all(evidence.ErrExpired),
 	}, {
 		name: "signed before the certificate was valid", only: []string{byKeyless, byGitHub, byCertificate},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -129,7 +130,7 @@ func verdicts() []verdict {
 			how := sigstoretest.How{At: time.Now().Add(-2 * time.Hour)}
 			return w.sign(t, c, w.digest, how), w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrNotYetValid),
+		refused: all(evidence.ErrNotYetValid),
 	}, {
 		name: "no log entry",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -137,7 +138,7 @@ func verdicts() []verdict {
 			return w.sign(t, c, w.digest, sigstoretest.How{Log: sigstoretest.NotLogged}), w.asking(t, c, nil)
 		},
 		refused: map[string]error{
-			byKeyless: verify.ErrNotLogged, byGitHub: verify.ErrNotLogged, byCertificate: verify.ErrNotLogged,
+			byKeyless: evidence.ErrNotLogged, byGitHub: evidence.ErrNotLogged, byCertificate: evidence.ErrNotLogged,
 		},
 	}, {
 		name: "timestamped but not logged", only: []string{byKeyless, byGitHub, byCertificate},
@@ -146,7 +147,7 @@ func verdicts() []verdict {
 			how := sigstoretest.How{Log: sigstoretest.NotLogged, Timestamped: true}
 			return w.sign(t, c, w.digest, how), w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrNotLogged),
+		refused: all(evidence.ErrNotLogged),
 	}, {
 		name: "log entry of another signature",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -155,7 +156,7 @@ func verdicts() []verdict {
 			s.Entry = w.sign(t, c, w.another, sigstoretest.How{}).Entry
 			return s, w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrNotLogged),
+		refused: all(evidence.ErrNotLogged),
 	}, {
 		name: "log entry of another log",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -164,7 +165,7 @@ func verdicts() []verdict {
 			s.Entry = w.layout.make(t, w.mallory, c, w.digest, nil, sigstoretest.How{}).Entry
 			return s, w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrNotLogged),
+		refused: all(evidence.ErrNotLogged),
 	}, {
 		name: "log entry with another promise",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -173,7 +174,7 @@ func verdicts() []verdict {
 			s.Entry.InclusionPromise = another.Entry.InclusionPromise
 			return s, asked
 		},
-		refused: all(verify.ErrNotLogged),
+		refused: all(evidence.ErrNotLogged),
 	}, {
 		name: "signature of another digest",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -182,7 +183,7 @@ func verdicts() []verdict {
 			s.Raw = other.Raw
 			return s, w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrInvalidSignature),
+		refused: all(evidence.ErrInvalidSignature),
 	}, {
 		name: "certificate, entry and signature of another digest",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -191,14 +192,14 @@ func verdicts() []verdict {
 			s.Raw, s.Entry = other.Raw, other.Entry
 			return s, w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrInvalidSignature),
+		refused: all(evidence.ErrInvalidSignature),
 	}, {
 		name: "payload for another digest",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
 			c := w.credential(t, w.authority, w.identity())
 			return w.sign(t, c, w.another, sigstoretest.How{}), w.asking(t, c, nil)
 		},
-		refused: all(verify.ErrOtherDigest),
+		refused: all(evidence.ErrOtherDigest),
 	}, {
 		name: "payload changed after signing",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -206,7 +207,7 @@ func verdicts() []verdict {
 			s.Payload = []byte(strings.Replace(string(s.Payload), "prod", "test", 1))
 			return s, asked
 		},
-		refused: all(verify.ErrInvalidSignature),
+		refused: all(evidence.ErrInvalidSignature),
 	}, {
 		name: "certificate exchanged for alice's", only: []string{byKeyless, byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -214,7 +215,7 @@ func verdicts() []verdict {
 			s.Certificate = w.credential(t, w.authority, w.identity()).Certificate
 			return s, asked
 		},
-		refused: all(verify.ErrInvalidSignature),
+		refused: all(evidence.ErrInvalidSignature),
 	}, {
 		name: "certificate of another authority",
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -222,8 +223,8 @@ func verdicts() []verdict {
 			return w.sign(t, c, w.digest, sigstoretest.How{}), w.asking(t, c, nil)
 		},
 		refused: map[string]error{
-			byKeyless: verify.ErrUntrustedCertificate, byGitHub: verify.ErrUntrustedCertificate,
-			byCertificate: verify.ErrUntrustedCertificate,
+			byKeyless: evidence.ErrUntrustedCertificate, byGitHub: evidence.ErrUntrustedCertificate,
+			byCertificate: evidence.ErrUntrustedCertificate,
 		},
 	}, {
 		name: "certificate not in the certificate log", only: []string{byKeyless, byGitHub},
@@ -232,7 +233,7 @@ func verdicts() []verdict {
 			id.NotLogged = true
 			return w.by(t, id)
 		},
-		refused: all(verify.ErrUnloggedCertificate),
+		refused: all(evidence.ErrUnloggedCertificate),
 	}, {
 		name: "no certificate", only: []string{byKeyless, byGitHub},
 		make: func(t *testing.T, w world) (*sigstoretest.Signature, verify.Constraint) {
@@ -240,6 +241,6 @@ func verdicts() []verdict {
 			s.Certificate = nil
 			return s, asked
 		},
-		refused: all(verify.ErrNoCertificate),
+		refused: all(evidence.ErrNoCertificate),
 	}}
 }

@@ -17,6 +17,7 @@ import (
 	sigstoreroot "github.com/sigstore/sigstore-go/pkg/root"
 
 	"policy-server/internal/testing/sigstoretest"
+	"policy-server/registry/evidence"
 	"policy-server/registry/verify"
 )
 
@@ -141,7 +142,7 @@ func (row verdict) worlds() []world {
 // constraints to tell, and not asked of it.
 func agreesWithCosign(t *testing.T, material *sigstoreroot.TrustedRoot, w world, s *sigstoretest.Signature, reason error) {
 	t.Helper()
-	for _, ours := range []error{verify.ErrWrongIdentity, verify.ErrNoIdentity, verify.ErrAnnotation} {
+	for _, ours := range []error{evidence.ErrWrongIdentity, evidence.ErrNoIdentity, evidence.ErrAnnotation} {
 		if errors.Is(reason, ours) {
 			reason = nil
 		}

@@ -1,11 +1,9 @@
-// Package verify decides whether the signatures on a digest meet the verification config. It owns the config file, the
-// trust root, the discovery of signatures beside a digest in its registry, in both layouts, and their evaluation. Of
-// Sigstore only registry/sign knows as well. It does not resolve tags, fetch modules or know what is done with the answer.
+// Package verify decides whether the signatures on a digest meet the verification config. It owns the config file, its
+// constraints, and what policies demand of images; package evidence finds and proves the signatures. It does not resolve
+// tags, fetch modules or know what is done with the answer.
 //
 // Signatures by public keys need no trust root and no network but the registry; those by certificates of a Sigstore
-// (keyless) need its trust root, and nothing else once that is there. Layouts:
-// https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md and
-// https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
+// (keyless) need its trust root, and nothing else once that is there.
 package verify
 
 import (
@@ -17,7 +15,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"policy-server/registry"
+	"policy-server/registry/evidence"
 	"policy-server/registry/internal/proof"
+	"policy-server/registry/trust"
 )
 
 // Verifier checks digests against one Config. It is immutable and may be shared by goroutines.
@@ -33,7 +33,7 @@ type Options struct {
 	Remote func(context.Context) []remote.Option
 	// Trust is where the trust root comes from. The zero value has none, which suits configs without keyless
 	// constraints.
-	Trust TrustSource
+	Trust trust.Source
 	// Store keeps the signatures that a Verifier found, for when their registry cannot be reached. The zero value keeps
 	// none. Demands never use it: what an image is asked about is the registry's to say.
 	Store registry.Store
@@ -58,11 +58,26 @@ func New(cfg Config, options Options) (*Verifier, error) {
 	return &Verifier{cfg: cfg, need: cfg.need(), options: options}, nil
 }
 
-// Prepare gets the trust root when the config needs one, so that a start can fail before anything is fetched. The error
-// is then a *TrustRootError.
-func (v *Verifier) Prepare(ctx context.Context) error {
-	_, err := v.options.Trust.root(ctx, v.need)
-	return err
+// need is how much a constraint depends on a trust root.
+type need int
+
+const (
+	needNot  need = iota // used when it is at hand
+	needRoot             // cannot be evaluated without
+)
+
+// root returns the trust root of source; nil when it is not needed and not at hand.
+func (n need) root(ctx context.Context, source trust.Source) (*trust.Root, error) {
+	if n == needNot {
+		return source.AtHand(), nil
+	}
+	return source.Require(ctx)
+}
+
+// Prepare returns the trust root that digests are checked against, so that a start can fail before anything is fetched. It is
+// nil when the config needs none and none is at hand. The error is a *trust.RootError.
+func (v *Verifier) Prepare(ctx context.Context) (*trust.Root, error) {
+	return v.need.root(ctx, v.options.Trust)
 }
 
 // Verify returns the proof that the signatures of d meet the config. Errors as for Check.
@@ -75,7 +90,7 @@ func (v *Verifier) Verify(ctx context.Context, d name.Digest) (proof.Digest, err
 // reached is answered for by the store, if signatures suffice that were there when it was asked last. The error is
 //
 //   - an *UnverifiedError when what was found does not meet the config, also when nothing was found;
-//   - a *TrustRootError when a constraint needs a trust root and there is none;
+//   - a *trust.RootError when a constraint needs a trust root and there is none;
 //   - a *LookupError when signatures could not be read, and those that could do not suffice.
 //
 // The latter two wrap the reason, ctx's error among them. Check blocks for as long as the registry takes, and the
@@ -85,26 +100,26 @@ func (v *Verifier) Check(ctx context.Context, d name.Digest) (Report, error) {
 	if err != nil {
 		return Report{}, &LookupError{Digest: d, Err: err}
 	}
-	trust, err := v.options.Trust.root(ctx, v.need)
+	root, err := v.need.root(ctx, v.options.Trust)
 	if err != nil {
 		return Report{}, err
 	}
-	in := inspection{digest: digest, trust: trust}
-	there := discover(ctx, d, v.options.Remote, func(found []candidate) bool {
+	in := evidence.Inspection{Digest: digest, Trust: root}
+	found := evidence.Discover(ctx, d, v.options.Remote, func(found []evidence.Candidate) bool {
 		_, unverified := v.cfg.evaluate(ctx, in, found)
 		return unverified == nil
 	})
-	report, unverified := v.cfg.evaluate(ctx, in, there.found())
-	if unverified == nil || there.err() == nil {
-		v.keep(d, there.found(), report)
+	report, unverified := v.cfg.evaluate(ctx, in, found.Candidates())
+	if unverified == nil || found.Err() == nil {
+		evidence.Keep(v.options.Store, d, found.Candidates(), report.places())
 	}
 	if unverified == nil {
 		report.Digest = proof.Signed(d)
 		return report, nil
 	}
 	unverified.Digest = d
-	if there.err() == nil {
+	if found.Err() == nil {
 		return Report{}, unverified
 	}
-	return v.checkKept(ctx, d, in, there, unverified)
+	return v.checkKept(ctx, d, in, found, unverified)
 }

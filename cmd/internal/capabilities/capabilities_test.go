@@ -10,7 +10,7 @@ import (
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/oci"
 	"policy-server/registry"
-	"policy-server/registry/verify"
+	"policy-server/registry/trust"
 )
 
 // minimal is the least that each capability understands. Where it reaches out, nobody is there.
@@ -34,7 +34,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images := oci.NewImageVerifier(client, verify.TrustSource{}, oci.CacheConfig{}, zap.NewNop())
+	images := oci.NewImageVerifier(client, trust.Source{}, oci.CacheConfig{}, zap.NewNop())
 	t.Cleanup(images.Close)
 	dispatcher := capabilities.New(client, images, nil, zap.NewNop())
 	everything, err := hostcalls.ParseGrants([]string{"*"})

@@ -1,4 +1,4 @@
-package trust_test
+package trustroot_test
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"policy-server/cmd/internal/trust"
+	"policy-server/cmd/internal/trustroot"
 	"policy-server/internal/testing/sigstoretest"
 )
 
@@ -39,7 +39,7 @@ func TestSource(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			cache := filepath.Join(t.TempDir(), "cache")
-			_, err := trust.Source(tc.file, "PKI file", cache, zap.NewNop())
+			_, err := trustroot.Source(tc.file, "PKI file", cache, zap.NewNop())
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.want)) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}

@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"crypto"
@@ -46,13 +46,13 @@ func ParsePublicKey(text []byte) (PublicKey, error) {
 	case err != nil:
 		return PublicKey{}, fmt.Errorf("not a public key: %w", err)
 	}
-	key, err := newPublicKey(pub)
+	key, err := NewPublicKey(pub)
 	key.pem = string(text)
 	return key, err
 }
 
-// newPublicKey is ParsePublicKey for a key that was read already.
-func newPublicKey(pub crypto.PublicKey) (PublicKey, error) {
+// NewPublicKey is ParsePublicKey for a key that was read already.
+func NewPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 	hashes, err := hashesFor(pub)
 	if err != nil {
 		return PublicKey{}, err
@@ -103,4 +103,8 @@ func fingerprint(spki []byte) string {
 // the PEM text it is the same for every spelling of one key.
 func (k PublicKey) Fingerprint() string { return k.fingerprint }
 
-func (k PublicKey) isZero() bool { return len(k.verifiers) == 0 }
+// IsZero reports whether the key is the zero value.
+func (k PublicKey) IsZero() bool { return len(k.verifiers) == 0 }
+
+// PEM returns the key as it was written; "" for one that was not parsed.
+func (k PublicKey) PEM() string { return k.pem }

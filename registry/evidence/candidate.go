@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const (
 	LayoutBundle Layout = "bundle" // a Sigstore bundle among the referrers
 )
 
-// candidate is a signature as found in the registry or the store, not checked against anything but its digest.
-type candidate struct {
+// Candidate is a signature as found in the registry or the store, not checked against anything but its digest.
+type Candidate struct {
 	layout   Layout
 	position int           // among the signatures of its layout
 	layer    v1.Descriptor // the layer that holds it
@@ -33,8 +33,24 @@ type candidate struct {
 	proven   *proven       // see prove; nil: not asked for yet
 }
 
+// Unusable says why c can count for no constraint; nil when it can.
+func (c Candidate) Unusable() error { return c.unusable }
+
+// PredicateType returns what the statement of c is about; "" when c is unusable or has no statement.
+func (c Candidate) PredicateType() string {
+	if a, ok := c.evidence.(*attached); ok && a.statement != nil {
+		return a.statement.PredicateType
+	}
+	return ""
+}
+
+// Statement returns the statement of an attestation as it was signed.
+func (c Candidate) Statement() ([]byte, error) {
+	return c.evidence.(*attached).content.EnvelopeContent().RawEnvelope().DecodeB64Payload()
+}
+
 // read makes evidence of the layer's content.
-func (c *candidate) read(content []byte) {
+func (c *Candidate) read(content []byte) {
 	var (
 		understood evidence
 		err        error
@@ -62,7 +78,7 @@ type evidence interface {
 	signedBy(ctx context.Context, v signature.Verifier, digest v1.Hash) error
 
 	// claims reads what was signed and checks that it is about digest. The signature must have been verified before.
-	claims(digest v1.Hash) (claims, error)
+	claims(digest v1.Hash) (Claims, error)
 }
 
 // keyContent stands for a key in sigstore-go's terms, in place of what the signature says it was made with.

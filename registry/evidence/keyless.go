@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"context"
@@ -13,55 +13,61 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"policy-server/registry/trust"
 )
 
-// inspection is what the signatures of one digest are held against.
-type inspection struct {
-	digest v1.Hash
-	trust  *TrustRoot // nil: no constraint needs it, and it is not at hand
+// Inspection is what the signatures of one digest are held against.
+type Inspection struct {
+	Digest v1.Hash
+	Trust  *trust.Root // nil: no constraint needs it, and it is not at hand
 }
 
 // proven is what is known of a keyless signature once it was held against the trust root, whoever may be asked for.
 type proven struct {
 	signature Signature
-	said      claims
+	said      Claims
 	err       error
 }
 
-// prove verifies c against the trust root, once for all constraints.
-func (in inspection) prove(ctx context.Context, c *candidate) (Signature, claims, error) {
+// Prove verifies that c was made by the holder of a certificate while it was valid, was logged, and is about the digest, by
+// the trust root, which must be there. It does so once, whoever is asked for. The place of the signature is filled in.
+func (in Inspection) Prove(ctx context.Context, c *Candidate) (Signature, Claims, error) {
 	if c.proven == nil {
 		c.proven = new(proven)
-		c.proven.signature, c.proven.said, c.proven.err = in.trust.prove(ctx, c.evidence, in.digest)
+		c.proven.signature, c.proven.said, c.proven.err = prover{in.Trust}.prove(ctx, c.evidence, in.Digest)
+		c.proven.signature.Place = c.Place()
 	}
 	return c.proven.signature, c.proven.said, c.proven.err
 }
 
-// prove verifies that e was made by the holder of a certificate while it was valid, was logged, and is about digest.
-// sigstore-go decides; binding the log entry to payload, signature and certificate is part of that.
-func (t *TrustRoot) prove(ctx context.Context, e evidence, digest v1.Hash) (Signature, claims, error) {
+// prover proves signatures by a trust root. sigstore-go decides; binding the log entry to payload, signature and
+// certificate is part of that.
+type prover struct{ trust *trust.Root }
+
+func (t prover) prove(ctx context.Context, e evidence, digest v1.Hash) (Signature, Claims, error) {
 	leaf, err := leafOf(e)
 	if err != nil {
-		return Signature{}, claims{}, err
+		return Signature{}, Claims{}, err
 	}
 	identity, err := identityOf(leaf)
 	if err != nil {
-		return Signature{}, claims{}, err
+		return Signature{}, Claims{}, err
 	}
-	result, err := t.verifier.Verify(e, verify.NewPolicy(e.artifact(digest), verify.WithoutIdentitiesUnsafe()))
+	result, err := t.trust.Verifier().Verify(e, verify.NewPolicy(e.artifact(digest), verify.WithoutIdentitiesUnsafe()))
 	if err != nil {
-		return Signature{}, claims{}, t.explain(ctx, e, leaf, digest, err)
+		return Signature{}, Claims{}, t.explain(ctx, e, leaf, digest, err)
 	}
 	said, err := e.claims(digest)
 	if err != nil {
-		return Signature{}, claims{}, err
+		return Signature{}, Claims{}, err
 	}
 	entry, err := t.logged(e, func(e evidence) error {
-		_, err := verify.VerifyTlogEntry(e, t.material, 1, true)
+		_, err := verify.VerifyTlogEntry(e, t.trust.Material(), 1, true)
 		return err
 	})
 	if err != nil {
-		return Signature{}, claims{}, err
+		return Signature{}, Claims{}, err
 	}
 	return Signature{
 		Identity: &identity, Log: entry, Time: result.VerifiedTimestamps[0].Timestamp, Annotations: said.annotations,
@@ -81,14 +87,14 @@ func leafOf(e evidence) (*x509.Certificate, error) {
 
 // explain finds out which of its parts made e fail, which the library only says in prose. It returns verdict when it
 // finds none.
-func (t *TrustRoot) explain(
+func (t prover) explain(
 	ctx context.Context, e evidence, leaf *x509.Certificate, digest v1.Hash, verdict error,
 ) error {
-	chains, err := verify.VerifyLeafCertificate(leaf.NotBefore, leaf, t.material)
+	chains, err := verify.VerifyLeafCertificate(leaf.NotBefore, leaf, t.trust.Material())
 	if err != nil {
 		return fmt.Errorf("%w: issued by %q", ErrUntrustedCertificate, leaf.Issuer)
 	}
-	if key, err := newPublicKey(leaf.PublicKey); err == nil {
+	if key, err := NewPublicKey(leaf.PublicKey); err == nil {
 		if err := key.checks(ctx, e, digest); err != nil {
 			return fmt.Errorf("%w for the certificate's key: %w", ErrInvalidSignature, err)
 		}
@@ -97,7 +103,7 @@ func (t *TrustRoot) explain(
 	if err != nil {
 		return err
 	}
-	stamped, failed, err := verify.VerifySignedTimestamp(e, t.material)
+	stamped, failed, err := verify.VerifySignedTimestamp(e, t.trust.Material())
 	if err = errors.Join(append(failed, err)...); len(times)+len(stamped) == 0 {
 		if err == nil {
 			return ErrNoTime
@@ -109,8 +115,8 @@ func (t *TrustRoot) explain(
 			return err
 		}
 	}
-	if len(t.material.CTLogs()) > 0 {
-		if err := verify.VerifySignedCertificateTimestamp(chains, 1, t.material); err != nil {
+	if len(t.trust.Material().CTLogs()) > 0 {
+		if err := verify.VerifySignedCertificateTimestamp(chains, 1, t.trust.Material()); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnloggedCertificate, err)
 		}
 	}
@@ -121,7 +127,7 @@ func (t *TrustRoot) explain(
 }
 
 // explainLog finds out what is wrong with the log entries of e, and returns the times they prove when nothing is.
-func (t *TrustRoot) explainLog(e evidence, leaf *x509.Certificate) ([]root.Timestamp, error) {
+func (t prover) explainLog(e evidence, leaf *x509.Certificate) ([]root.Timestamp, error) {
 	entries, err := t.entries(e)
 	if err != nil {
 		return nil, err
@@ -134,7 +140,7 @@ func (t *TrustRoot) explainLog(e evidence, leaf *x509.Certificate) ([]root.Times
 			return nil, err
 		}
 	}
-	times, err := verify.VerifyTlogEntry(e, t.material, 1, true)
+	times, err := verify.VerifyTlogEntry(e, t.trust.Material(), 1, true)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
 	}
@@ -173,13 +179,13 @@ func logID(entry *tlog.Entry) string { return hex.EncodeToString([]byte(entry.Lo
 
 // entries returns the entries of e that are in a log of the trust root; none only when e has none at all. That they are
 // there and about e is not checked.
-func (t *TrustRoot) entries(e evidence) ([]*tlog.Entry, error) {
+func (t prover) entries(e evidence) ([]*tlog.Entry, error) {
 	all, err := e.TlogEntries()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)
 	}
 	known := slices.DeleteFunc(slices.Clone(all), func(entry *tlog.Entry) bool {
-		_, known := t.material.RekorLogs()[logID(entry)]
+		_, known := t.trust.Material().RekorLogs()[logID(entry)]
 		return !known
 	})
 	if len(known) == 0 && len(all) > 0 {
@@ -191,7 +197,7 @@ func (t *TrustRoot) entries(e evidence) ([]*tlog.Entry, error) {
 // logged returns the first entry of e that is in a log of the trust root, nil when e has no entries at all. Each of those
 // in such a log must hold by itself: sigstore-go passes over an entry that nobody promised as long as another one holds,
 // and what the first one says of the time would be believed.
-func (t *TrustRoot) logged(e evidence, holds func(evidence) error) (*LogEntry, error) {
+func (t prover) logged(e evidence, holds func(evidence) error) (*LogEntry, error) {
 	entries, err := t.entries(e)
 	if err != nil || len(entries) == 0 {
 		return nil, err
@@ -213,8 +219,8 @@ type withEntry struct {
 func (e withEntry) TlogEntries() ([]*tlog.Entry, error) { return []*tlog.Entry{e.entry}, nil }
 
 // loggedBy returns where a signature by key is logged, nil where it does not claim to be. What is claimed must hold.
-func (t *TrustRoot) loggedBy(e evidence, key PublicKey) (*LogEntry, error) {
-	material := root.TrustedMaterialCollection{t.material, keyMaterial(key.verifiers[0])}
+func (t prover) loggedBy(e evidence, key PublicKey) (*LogEntry, error) {
+	material := root.TrustedMaterialCollection{t.trust.Material(), keyMaterial(key.verifiers[0])}
 	return t.logged(e, func(e evidence) error {
 		_, err := verify.VerifyTlogEntry(byKey{e, keyContent{key.public}}, material, 1, true)
 		if leaf, leafErr := leafOf(e); err != nil && leafErr == nil && (keyContent{key.public}).CompareKey(leaf, nil) {

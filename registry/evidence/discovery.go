@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"context"
@@ -16,19 +16,21 @@ import (
 // place is where signatures of one layout lie beside a digest, with what was found there.
 type place struct {
 	layout Layout
-	found  []candidate // in no way checked
+	found  []Candidate // in no way checked
 	err    error       // why there may be more
 }
 
-// discovery is what the places of a digest's signatures answered.
-type discovery [2]place
+// Discovery is what the places of a digest's signatures answered.
+type Discovery [2]place
 
-func (d discovery) found() []candidate { return slices.Concat(d[0].found, d[1].found) }
+// Candidates returns what was found, legacy signatures first.
+func (d Discovery) Candidates() []Candidate { return slices.Concat(d[0].found, d[1].found) }
 
-func (d discovery) err() error { return errors.Join(d[0].err, d[1].err) }
+// Err says why there may be more; nil when both places answered.
+func (d Discovery) Err() error { return errors.Join(d[0].err, d[1].err) }
 
-// unreachable are the layouts that could not be asked for.
-func (d discovery) unreachable() map[Layout]bool {
+// Unreachable are the layouts that could not be asked for.
+func (d Discovery) Unreachable() map[Layout]bool {
 	layouts := map[Layout]bool{}
 	for _, p := range d {
 		if p.err != nil && registry.IsUnavailable(p.err) {
@@ -42,18 +44,18 @@ func (d discovery) unreachable() map[Layout]bool {
 // say no, and less than a start or a request can spare.
 const grace = 2 * time.Second
 
-// discover looks for the signatures of d in both places at once; an error in one does not keep what was found in the
+// Discover looks for the signatures of d in both places at once; an error in one does not keep what was found in the
 // other. It asks enough, once, whether what one place holds suffices when the other one is silent.
-func discover(
-	ctx context.Context, d name.Digest, options func(context.Context) []remote.Option, enough func([]candidate) bool,
-) discovery {
+func Discover(
+	ctx context.Context, d name.Digest, options func(context.Context) []remote.Option, enough func([]Candidate) bool,
+) Discovery {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// One puller for both places: it asks for a token once.
 	reach := options(ctx)
 	puller, err := remote.NewPuller(reach...)
 	if err != nil {
-		return discovery{{layout: LayoutLegacy, err: err}}
+		return Discovery{{layout: LayoutLegacy, err: err}}
 	}
 	answers := make(chan place)
 	go func() {
@@ -74,9 +76,9 @@ func discover(
 		second = <-answers
 	}
 	if first.layout == LayoutLegacy {
-		return discovery{first, second}
+		return Discovery{first, second}
 	}
-	return discovery{second, first} // in one order, whoever answered sooner
+	return Discovery{second, first} // in one order, whoever answered sooner
 }
 
 // awaitPlace returns the next answer, unless it takes longer than grace.

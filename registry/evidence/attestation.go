@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"context"
@@ -36,18 +36,18 @@ const (
 // attestationTypeAnnotation says on a layer of the legacy layout what its statement is about.
 const attestationTypeAnnotation = "predicateType"
 
-// attestations returns the statements about d of the predicate types, in either layout, in no way checked; the legacy
+// Attestations returns the statements about d of the predicate types, in either layout, in no way checked; the legacy
 // ones come first. What announces itself as of another type is passed over. What is damaged is unusable, whatever it was
 // about. Unlike with signatures, what cannot be read is an error wherever it lies, and so is more than the limits: what
 // the caller did not see might have been the report that matters.
-func attestations(ctx context.Context, d name.Digest, types []string, options []remote.Option) ([]candidate, error) {
+func Attestations(ctx context.Context, d name.Digest, types []string, options []remote.Option) ([]Candidate, error) {
 	puller, err := remote.NewPuller(options...)
 	if err != nil {
 		return nil, err
 	}
 	r := &attestationReader{types: types, puller: puller}
 	r.left.Store(maxAttestationBytes)
-	var legacy, referred []candidate
+	var legacy, referred []Candidate
 	var legacyErr, referredErr error
 	var places sync.WaitGroup
 	places.Go(func() { legacy, legacyErr = r.legacy(ctx, d) })
@@ -73,7 +73,7 @@ type attestationReader struct {
 // unasked reports whether something announces itself as of a type that nobody asked for. Image signatures are not
 // believed: some releases of cosign announce every attestation as one.
 func (r *attestationReader) unasked(announced string) bool {
-	return announced != "" && announced != signPredicateType && !slices.Contains(r.types, announced)
+	return announced != "" && announced != SignPredicateType && !slices.Contains(r.types, announced)
 }
 
 // take makes room for what is about to be read.
@@ -85,7 +85,7 @@ func (r *attestationReader) take(size int64) error {
 }
 
 // referred returns the bundles among the referrers of d.
-func (r *attestationReader) referred(ctx context.Context, d name.Digest, options []remote.Option) ([]candidate, error) {
+func (r *attestationReader) referred(ctx context.Context, d name.Digest, options []remote.Option) ([]Candidate, error) {
 	return bundles(ctx, r.puller, d, options, wanted{
 		passOver: func(annotations map[string]string) bool { return r.unasked(annotations[predicateAnnotation]) },
 		refuse:   func(layer v1.Descriptor) (error, error) { return nil, r.take(layer.Size) },
@@ -110,7 +110,7 @@ func (r *attestationReader) asked(a *attached) bool {
 }
 
 // legacy returns the layers of the image that cosign puts beside d under the tag "sha256-<hex>.att".
-func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]candidate, error) {
+func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]Candidate, error) {
 	tag := d.Context().Tag(strings.Replace(d.DigestStr(), ":", "-", 1) + ".att")
 	manifest, err := signatureManifest(ctx, r.puller, tag)
 	if isNotFound(err, "/manifests/"+tag.TagStr()) {
@@ -125,7 +125,7 @@ func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]candid
 	if n := len(layers); n > maxAttestations {
 		return nil, fmt.Errorf("manifest %q: %d attestations, more than the limit of %d", tag.Name(), n, maxAttestations)
 	}
-	found := make([]candidate, len(layers))
+	found := make([]Candidate, len(layers))
 	fetches, ctx := errgroup.WithContext(ctx)
 	fetches.SetLimit(fetchesAtOnce)
 	for i, layer := range layers {
@@ -138,12 +138,12 @@ func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]candid
 	if err := fetches.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(found, func(c candidate) bool { return c.evidence == nil && c.unusable == nil }), nil
+	return slices.DeleteFunc(found, func(c Candidate) bool { return c.evidence == nil && c.unusable == nil }), nil
 }
 
 // fetch reads one layer of the legacy layout; neither evidence nor a reason when it was not asked for.
-func (r *attestationReader) fetch(ctx context.Context, repo name.Repository, layer v1.Descriptor) (candidate, error) {
-	c := candidate{layout: LayoutLegacy, layer: layer}
+func (r *attestationReader) fetch(ctx context.Context, repo name.Repository, layer v1.Descriptor) (Candidate, error) {
+	c := Candidate{layout: LayoutLegacy, layer: layer}
 	if err := r.take(layer.Size); err != nil {
 		return c, err
 	}

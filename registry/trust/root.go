@@ -1,6 +1,8 @@
-package verify
+package trust
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,26 +14,37 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TrustRoot is what keyless signatures are checked against: the certificate authorities, transparency logs and
-// timestamp authorities of one Sigstore. It is immutable and may be shared by goroutines.
-type TrustRoot struct {
+// Root is what keyless signatures are checked against: the certificate authorities, transparency logs and timestamp
+// authorities of one Sigstore. It is immutable and may be shared by goroutines.
+type Root struct {
 	material *root.TrustedRoot
-	verifier *verify.Verifier // of signatures with a certificate
+	verifier *verify.Verifier
+	id       string
 }
 
-// ErrNoTrustedRoot is why a document without a trust root is refused. Callers put the file's name before it, as
+// Material returns the authorities and logs, as sigstore-go takes them.
+func (r *Root) Material() root.TrustedMaterial { return r.material }
+
+// Verifier returns sigstore-go's verifier of signatures with a certificate, by this trust root.
+func (r *Root) Verifier() *verify.Verifier { return r.verifier }
+
+// ID tells trust roots apart: the SHA-256 of what the document says, in hex digits. Two spellings of one document have
+// the same.
+func (r *Root) ID() string { return r.id }
+
+// ErrNoRoot is why a document without a trust root is refused. Callers put the file's name before it, as
 // Kubewarden does.
-var ErrNoTrustedRoot = errors.New("missing trusted_root field")
+var ErrNoRoot = errors.New("missing trusted_root field")
 
 // errNoAuthorities is worded as Kubewarden does.
 var errNoAuthorities = errors.New("Fulcio certificates not found")
 
-// ParseTrustRoot reads a Sigstore ClientTrustConfig or the trusted root that stands in one, as protobuf JSON: names in
+// Parse reads a Sigstore ClientTrustConfig or the trusted root that stands in one, as protobuf JSON: names in
 // camelCase or snake_case, unknown fields ignored. A media type may be left out.
 //
-// The error is ErrNoTrustedRoot for a document that holds neither.
+// The error is ErrNoRoot for a document that holds neither.
 // Spec: https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_trustroot.proto
-func ParseTrustRoot(data []byte) (*TrustRoot, error) {
+func Parse(data []byte) (*Root, error) {
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(data, &top); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
@@ -43,13 +56,13 @@ func ParseTrustRoot(data []byte) (*TrustRoot, error) {
 		}
 	}
 	if top != nil && !isBareRoot(top) || string(content) == "null" {
-		return nil, ErrNoTrustedRoot
+		return nil, ErrNoRoot
 	}
 	document := new(trustroot.TrustedRoot)
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(content, document); err != nil {
 		return nil, err
 	}
-	return newTrustRoot(document)
+	return newRoot(document)
 }
 
 // isBareRoot tells a trusted root from other documents by what only it has.
@@ -62,7 +75,7 @@ func isBareRoot(top map[string]json.RawMessage) bool {
 	return false
 }
 
-func newTrustRoot(document *trustroot.TrustedRoot) (*TrustRoot, error) {
+func newRoot(document *trustroot.TrustedRoot) (*Root, error) {
 	// The library insists on one spelling of the one version; Kubewarden looks at neither.
 	switch document.MediaType {
 	case "", "application/vnd.dev.sigstore.trustedroot.v0.1+json", "application/vnd.dev.sigstore.trustedroot.v0.2+json":
@@ -88,5 +101,10 @@ func newTrustRoot(document *trustroot.TrustedRoot) (*TrustRoot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &TrustRoot{material: material, verifier: verifier}, nil
+	canonical, err := proto.MarshalOptions{Deterministic: true}.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(canonical)
+	return &Root{material: material, verifier: verifier, id: hex.EncodeToString(sum[:])}, nil
 }

@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ import (
 // Whoever may push a tag beside the module chooses these sizes; honest signatures are a handful of layers with
 // payloads of some hundred bytes, and annotations of a few KiB (certificates, log entries).
 const (
-	maxSignatures    = 64
+	MaxSignatures    = 64
 	maxManifestBytes = 4 << 20
 	maxPayloadBytes  = 1 << 20
 	fetchesAtOnce    = 8
@@ -33,7 +33,7 @@ const (
 // legacySignatures returns the layers of the image that cosign puts beside d under the tag "sha256-<hex>.sig"; none
 // when the registry has no such tag. A layer that cannot be a signature is unusable, and the others still count. Any
 // other failure is an error: the layer that cannot be read may be the one that decides.
-func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest) ([]candidate, error) {
+func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest) ([]Candidate, error) {
 	tag := d.Context().Tag(strings.Replace(d.DigestStr(), ":", "-", 1) + ".sig")
 	manifest, err := signatureManifest(ctx, puller, tag)
 	if isNotFound(err, "/manifests/"+tag.TagStr()) {
@@ -42,10 +42,10 @@ func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %q: %w", tag.Name(), err)
 	}
-	if n := len(manifest.Layers); n > maxSignatures {
-		return nil, fmt.Errorf("manifest %q: %d signatures, more than the limit of %d", tag.Name(), n, maxSignatures)
+	if n := len(manifest.Layers); n > MaxSignatures {
+		return nil, fmt.Errorf("manifest %q: %d signatures, more than the limit of %d", tag.Name(), n, MaxSignatures)
 	}
-	found := make([]candidate, len(manifest.Layers))
+	found := make([]Candidate, len(manifest.Layers))
 	fetches, ctx := errgroup.WithContext(ctx)
 	fetches.SetLimit(fetchesAtOnce)
 	for i, layer := range manifest.Layers {
@@ -86,8 +86,8 @@ func signatureManifest(ctx context.Context, puller *remote.Puller, ref name.Refe
 // fetchCandidate reads one layer of the signature manifest.
 func fetchCandidate(
 	ctx context.Context, puller *remote.Puller, repo name.Repository, layer v1.Descriptor,
-) (candidate, error) {
-	c := candidate{layout: LayoutLegacy, layer: layer}
+) (Candidate, error) {
+	c := Candidate{layout: LayoutLegacy, layer: layer}
 	_, signed := layer.Annotations[static.SignatureAnnotationKey]
 	switch {
 	case layer.MediaType != cosigntypes.SimpleSigningMediaType:

@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"crypto/x509"
@@ -105,14 +105,14 @@ func issuerOf(cert *x509.Certificate) (string, error) {
 	return current, nil
 }
 
-// githubIssuer is the OIDC issuer of GitHub Actions.
-const githubIssuer = "https://token.actions.githubusercontent.com"
+// GitHubIssuer is the OIDC issuer of GitHub Actions.
+const GitHubIssuer = "https://token.actions.githubusercontent.com"
 
-// githubRepository returns owner and name of the repository in which the identity's workflow ran. They are never taken
+// GitHubOwner returns owner and name of the repository in which the identity's workflow ran. They are never taken
 // from the subject, which names the file of the workflow: with reusable workflows, that is somebody else's.
-func (id Identity) githubRepository() (owner, repo string, err error) {
+func (id Identity) GitHubOwner() (owner, repo string, err error) {
 	switch {
-	case id.Issuer != githubIssuer:
+	case id.Issuer != GitHubIssuer:
 		return "", "", fmt.Errorf("%w: not issued to GitHub Actions: got %s", ErrWrongIdentity, id)
 	case !id.uri || !isGitHubWorkflow(id.Subject):
 		return "", "", fmt.Errorf("%w: not a workflow on github.com: got %s", ErrWrongIdentity, id)

@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"encoding/json"
@@ -10,30 +10,30 @@ import (
 	simplesigning "github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// claims is what was signed, as far as anything is decided by it. The docker-reference and type of a simple-signing
+// Claims is what was signed, as far as anything is decided by it. The docker-reference and type of a simple-signing
 // payload are not among it, here as in Kubewarden and cosign: signatures move along when images are mirrored.
 //
 //	{"critical":{"identity":{"docker-reference":"ghcr.io/alice/policy"},
 //	             "image":{"docker-manifest-digest":"sha256:eb47…"},
 //	             "type":"cosign container image signature"},
 //	 "optional":{"env":"prod"}}
-type claims struct {
+type Claims struct {
 	digest      string
 	annotations map[string]string // those that are text, numbers or booleans; of a payload, in "optional"
 }
 
-func parseClaims(payload []byte) (claims, error) {
+func parseClaims(payload []byte) (Claims, error) {
 	var document struct {
 		Critical simplesigning.Critical     `json:"critical"`
 		Optional map[string]json.RawMessage `json:"optional"`
 	}
 	if err := json.Unmarshal(payload, &document); err != nil {
-		return claims{}, fmt.Errorf("payload is not simple signing JSON: %w", err)
+		return Claims{}, fmt.Errorf("payload is not simple signing JSON: %w", err)
 	}
 	if err := unambiguous(payload); err != nil {
-		return claims{}, fmt.Errorf("payload: %w", err)
+		return Claims{}, fmt.Errorf("payload: %w", err)
 	}
-	return claims{
+	return Claims{
 		digest: document.Critical.Image.DockerManifestDigest, annotations: scalarTexts(document.Optional),
 	}, nil
 }
@@ -62,8 +62,8 @@ func scalarText(value json.RawMessage) (string, bool) {
 	return string(value), true
 }
 
-// hold reports each of the wanted annotations that the payload lacks or has with another value.
-func (c claims) hold(wanted map[string]string) error {
+// Hold reports each of the wanted annotations that the payload lacks or has with another value.
+func (c Claims) Hold(wanted map[string]string) error {
 	var missing []error
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
 		switch got, ok := c.annotations[key]; {

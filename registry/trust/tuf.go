@@ -1,4 +1,4 @@
-package verify
+package trust
 
 import (
 	"context"
@@ -33,7 +33,7 @@ const (
 type TUF struct {
 	config  TUFConfig
 	turn    chan struct{} // held while fetching; guards what follows
-	root    *TrustRoot
+	root    *Root
 	failure error     // why there is no root; nil while there is one, or nobody asked
 	until   time.Time // when root is to be fetched again
 }
@@ -63,7 +63,7 @@ func NewTUF(config TUFConfig) *TUF {
 
 // TrustRoot returns the trust root, fetched within the last day or still valid in the cache. It blocks for the network
 // about once a day, ctx at most.
-func (t *TUF) TrustRoot(ctx context.Context) (*TrustRoot, error) {
+func (t *TUF) TrustRoot(ctx context.Context) (*Root, error) {
 	select {
 	case t.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -128,7 +128,7 @@ func (t *TUF) options(client doer) *tuf.Options {
 	}
 }
 
-func (t *TUF) load(options *tuf.Options) (*TrustRoot, error) {
+func (t *TUF) load(options *tuf.Options) (*Root, error) {
 	client, err := tuf.New(options)
 	if err != nil {
 		return nil, err
@@ -137,5 +137,5 @@ func (t *TUF) load(options *tuf.Options) (*TrustRoot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseTrustRoot(content)
+	return Parse(content)
 }

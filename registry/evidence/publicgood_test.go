@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"errors"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"policy-server/registry/trust"
 )
 
 // Real signatures of the public-good instance, which ship with sigstore-go, verify without a network. None of them is
@@ -31,7 +33,7 @@ func TestPublicGood(t *testing.T) {
 		"trusted root":      content,
 		"ClientTrustConfig": append(append([]byte(`{"trustedRoot":`), content...), `,"signingConfig":{"new":1}}`...),
 	} {
-		trust, err := ParseTrustRoot(data)
+		root, err := trust.Parse(data)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -43,11 +45,11 @@ func TestPublicGood(t *testing.T) {
 			t.Errorf("as an image's signature: got %v", err)
 		}
 		digest := v1.Hash{Algorithm: "sha512", Hex: b.statement.Subject[0].Digest["sha512"]}
-		signed, _, err := trust.prove(t.Context(), b, digest)
+		signed, _, err := (prover{root}).prove(t.Context(), b, digest)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if id := signed.Identity; id.Issuer != githubIssuer || id.GitHub.Repository != "sigstore/sigstore-js" ||
+		if id := signed.Identity; id.Issuer != GitHubIssuer || id.GitHub.Repository != "sigstore/sigstore-js" ||
 			!strings.HasPrefix(id.Subject, "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@") {
 			t.Errorf("signed by %s", id)
 		}
@@ -55,7 +57,7 @@ func TestPublicGood(t *testing.T) {
 			t.Errorf("logged at %+v, %s", signed.Log, signed.Time)
 		}
 		digest.Hex = strings.Repeat("0", len(digest.Hex))
-		if _, _, err := trust.prove(t.Context(), b, digest); !errors.Is(err, ErrOtherDigest) {
+		if _, _, err := (prover{root}).prove(t.Context(), b, digest); !errors.Is(err, ErrOtherDigest) {
 			t.Errorf("another digest: got %v", err)
 		}
 	}

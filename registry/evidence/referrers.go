@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ const predicateAnnotation = "dev.sigstore.bundle.predicateType"
 // cannot be a signature is unusable or left out, and what cannot be read is an error.
 func bundleSignatures(
 	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option,
-) ([]candidate, error) {
+) ([]Candidate, error) {
 	return bundles(ctx, puller, d, options, wanted{
 		passOver: isAttestation,
 		refuse: func(layer v1.Descriptor) (unusable, err error) {
@@ -67,12 +67,12 @@ type wanted struct {
 // manifest is read, and the type of its layer decides. Only those announced as something else are passed over.
 func bundles(
 	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option, w wanted,
-) ([]candidate, error) {
+) ([]Candidate, error) {
 	referrers, err := listReferrers(ctx, puller, d, append(slices.Clone(options), remote.WithContext(ctx)), w)
 	if err != nil {
 		return nil, fmt.Errorf("referrers of %s: %w", d.DigestStr(), err)
 	}
-	found := make([][]candidate, len(referrers))
+	found := make([][]Candidate, len(referrers))
 	var count bundleCount
 	fetches, ctx := errgroup.WithContext(ctx)
 	fetches.SetLimit(fetchesAtOnce)
@@ -159,13 +159,13 @@ func lacksReferrers(err error, d name.Digest) bool {
 // isAttestation spares downloading what says of itself that it is no signature: reports may be large.
 func isAttestation(annotations map[string]string) bool {
 	predicate, ok := annotations[predicateAnnotation]
-	return ok && predicate != signPredicateType
+	return ok && predicate != SignPredicateType
 }
 
 // fetchBundles returns what is wanted of one referrer: one bundle, unless it is something else.
 func (w wanted) fetchBundles(
 	ctx context.Context, puller *remote.Puller, referrer name.Digest, count *bundleCount,
-) ([]candidate, error) {
+) ([]Candidate, error) {
 	manifest, err := signatureManifest(ctx, puller, referrer)
 	if isNotFound(err, "/manifests/"+referrer.DigestStr()) {
 		return nil, nil // listed and gone: such lists outlive what they list
@@ -176,7 +176,7 @@ func (w wanted) fetchBundles(
 	if w.passOver(manifest.Annotations) {
 		return nil, nil
 	}
-	var found []candidate
+	var found []Candidate
 	for _, layer := range manifest.Layers {
 		if !strings.HasPrefix(string(layer.MediaType), bundleMediaType) {
 			continue
@@ -191,8 +191,8 @@ func (w wanted) fetchBundles(
 		if c.evidence == nil && c.unusable == nil {
 			continue
 		}
-		if count.kept.Add(1) > maxSignatures {
-			return nil, fmt.Errorf("referrer %s: more than the limit of %d signatures", referrer.DigestStr(), maxSignatures)
+		if count.kept.Add(1) > MaxSignatures {
+			return nil, fmt.Errorf("referrer %s: more than the limit of %d signatures", referrer.DigestStr(), MaxSignatures)
 		}
 		c.manifest = manifest
 		found = append(found, c)
@@ -202,8 +202,8 @@ func (w wanted) fetchBundles(
 
 func (w wanted) fetchBundle(
 	ctx context.Context, puller *remote.Puller, repo name.Repository, layer v1.Descriptor,
-) (candidate, error) {
-	c := candidate{layout: LayoutBundle, layer: layer}
+) (Candidate, error) {
+	c := Candidate{layout: LayoutBundle, layer: layer}
 	unusable, err := w.refuse(layer)
 	if unusable != nil || err != nil {
 		c.unusable = unusable

@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const (
 	bundleMediaType   = "application/vnd.dev.sigstore.bundle" // what the type of its layer begins with
 	statementType     = "https://in-toto.io/Statement/"       // and a version
 	payloadType       = "application/vnd.in-toto+json"
-	signPredicateType = "https://sigstore.dev/cosign/sign/v1"
+	SignPredicateType = "https://sigstore.dev/cosign/sign/v1"
 )
 
 // attached is a signature in a Sigstore bundle: a statement in an envelope, or a bare signature over the manifest.
@@ -56,7 +56,7 @@ func parseBundle(data []byte) (*attached, error) {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
 	s := a.statement
-	if s != nil && (s.PredicateType != signPredicateType || !strings.HasPrefix(s.Type, statementType)) {
+	if s != nil && (s.PredicateType != SignPredicateType || !strings.HasPrefix(s.Type, statementType)) {
 		return nil, fmt.Errorf("%w: predicate of type %.100q", errAttestation, s.PredicateType)
 	}
 	return a, nil
@@ -122,20 +122,20 @@ func (a *attached) signedBy(_ context.Context, v signature.Verifier, digest v1.H
 }
 
 // claims returns the annotations of the subject that has digest.
-func (a *attached) claims(digest v1.Hash) (claims, error) {
+func (a *attached) claims(digest v1.Hash) (Claims, error) {
 	if a.statement == nil {
 		if sum := hex.EncodeToString(a.content.MessageSignatureContent().Digest()); sum != digest.Hex {
-			return claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, sum)
+			return Claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, sum)
 		}
-		return claims{digest: digest.String()}, nil
+		return Claims{digest: digest.String()}, nil
 	}
 	var others []string
 	for _, subject := range a.statement.Subject {
 		sum := subject.Digest[digest.Algorithm]
 		if sum == digest.Hex {
-			return claims{digest: digest.String(), annotations: scalarTexts(subject.Annotations)}, nil
+			return Claims{digest: digest.String(), annotations: scalarTexts(subject.Annotations)}, nil
 		}
 		others = append(others, digest.Algorithm+":"+sum)
 	}
-	return claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, strings.Join(others, " "))
+	return Claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, strings.Join(others, " "))
 }

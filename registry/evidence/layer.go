@@ -1,4 +1,4 @@
-package verify
+package evidence
 
 import (
 	"bytes"
@@ -175,13 +175,13 @@ func (l *layer) signedBy(ctx context.Context, v signature.Verifier, digest v1.Ha
 	return err
 }
 
-func (l *layer) claims(digest v1.Hash) (claims, error) {
+func (l *layer) claims(digest v1.Hash) (Claims, error) {
 	said, err := parseClaims(l.payload)
 	if err != nil {
-		return claims{}, err
+		return Claims{}, err
 	}
 	if said.digest != digest.String() {
-		return claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, said.digest)
+		return Claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, said.digest)
 	}
 	return said, nil
 }
