@@ -3,15 +3,20 @@ package hostcalls
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"go.uber.org/zap"
 )
 
-// Capability understands the payload of one kind of host call. It reaches nothing: what the call does is for
-// Request.Perform, so that what it would read can be checked, and what is asked be recorded, in between. The error is the
-// decoder's and goes to the guest as it is. Capabilities are safe for concurrent use.
-type Capability func(payload []byte) (Request, error)
+// Capability is how the host answers one kind of host call. Capabilities are safe for concurrent use.
+type Capability struct {
+	Path       Path
+	Understand Understanding
+}
+
+// Understanding reads a payload. It reaches nothing: Request.Perform does what the call is for, so that the dispatcher can
+// check what it would read, and a session can record what is asked, in between. The error is the decoder's and goes to
+// the guest as it is.
+type Understanding func(payload []byte) (Request, error)
 
 // Request is a host call whose payload is understood.
 type Request struct {
@@ -27,17 +32,32 @@ type Request struct {
 	Perform func(ctx context.Context) ([]byte, error)
 }
 
+// Performer performs host calls that are understood and allowed. A session stands in for the one that makes them.
+type Performer func(ctx context.Context, request Request) ([]byte, error)
+
 // Dispatcher hands host calls to capabilities. It is immutable and safe for concurrent use.
 type Dispatcher struct {
 	capabilities map[Path]Capability
-	perform      func(ctx context.Context, request Request) ([]byte, error)
+	perform      Performer // every host call of every policy goes through it
 	log          *zap.Logger
 }
 
 // NewDispatcher returns a dispatcher for capabilities. A known path that is not among them fails when called.
-func NewDispatcher(capabilities map[Path]Capability, log *zap.Logger) *Dispatcher {
-	perform := func(ctx context.Context, request Request) ([]byte, error) { return request.Perform(ctx) }
-	return &Dispatcher{capabilities: maps.Clone(capabilities), perform: perform, log: log}
+func NewDispatcher(capabilities []Capability, log *zap.Logger) *Dispatcher {
+	d := &Dispatcher{capabilities: map[Path]Capability{}, log: log}
+	d.perform = func(ctx context.Context, request Request) ([]byte, error) { return request.Perform(ctx) }
+	for _, capability := range capabilities {
+		d.capabilities[capability.Path] = capability
+	}
+	return d
+}
+
+// With returns a dispatcher that decides as d does which calls are made, and has them performed by what through makes of
+// d's Performer. Calls that are denied or not understood, and the guest's log, are not performed.
+func (d *Dispatcher) With(through func(next Performer) Performer) *Dispatcher {
+	changed := *d
+	changed.perform = through(d.perform)
+	return &changed
 }
 
 // Caller makes the host calls of one evaluation.
@@ -81,7 +101,7 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 	if !ok {
 		return nil, unknown(namespace, operation)
 	}
-	request, err := capability(payload)
+	request, err := capability.Understand(payload)
 	if err != nil {
 		return nil, err
 	}

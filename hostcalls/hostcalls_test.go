@@ -103,7 +103,7 @@ func TestCall(t *testing.T) {
 		}}, nil
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
-	dispatcher := hostcalls.NewDispatcher(map[hostcalls.Path]hostcalls.Capability{hostcalls.NetLookupHost: capability}, zap.New(core))
+	dispatcher := hostcalls.NewDispatcher([]hostcalls.Capability{{Path: hostcalls.NetLookupHost, Understand: capability}}, zap.New(core))
 	for name, c := range map[string]struct {
 		grant, namespace, operation, payload string
 		want, err                            string
@@ -187,9 +187,9 @@ func TestCall_denialsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reads := map[hostcalls.Path]hostcalls.Capability{hostcalls.KubernetesGetResource: func(payload []byte) (hostcalls.Request, error) {
+	reads := []hostcalls.Capability{{Path: hostcalls.KubernetesGetResource, Understand: func(payload []byte) (hostcalls.Request, error) {
 		return hostcalls.Request{Reads: hostcalls.Resource{APIVersion: "v1", Kind: string(payload)}}, nil
-	}}
+	}}}
 	core, logs := observer.New(zapcore.DebugLevel)
 	dispatcher := hostcalls.NewDispatcher(reads, zap.New(core))
 	for range 2 { // each evaluation is heard again

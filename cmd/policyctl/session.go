@@ -8,6 +8,7 @@ import (
 
 	"policy-server/cmd/internal/usage"
 	"policy-server/hostcalls"
+	exchanges "policy-server/hostcalls/session"
 )
 
 const (
@@ -37,8 +38,8 @@ func (f *sessionFlags) check() error {
 // session stands between a policy's host calls and the capabilities. The zero session lets them pass.
 type session struct {
 	file     string
-	recorder *hostcalls.Recorder // when they are written down
-	replayer *hostcalls.Replayer // when they are answered from a file
+	recorder *exchanges.Recorder // when they are written down
+	replayer *exchanges.Replayer // when they are answered from a file
 	log      *zap.Logger
 }
 
@@ -47,7 +48,7 @@ func (f *sessionFlags) open(log *zap.Logger) (session, error) {
 	switch {
 	case f.record.Given:
 		log.Info("host capabilities proxy enabled with record mode")
-		return session{file: f.record.Text, recorder: new(hostcalls.Recorder), log: log}, nil
+		return session{file: f.record.Text, recorder: new(exchanges.Recorder), log: log}, nil
 	case !f.replay.Given:
 		return session{}, nil
 	}
@@ -55,7 +56,7 @@ func (f *sessionFlags) open(log *zap.Logger) (session, error) {
 	if err != nil {
 		return session{}, saidf("Cannot open host capabilities interactions file %q: %w", f.replay.Text, system(err))
 	}
-	replayer, err := hostcalls.ParseSession(data)
+	replayer, err := exchanges.Parse(data)
 	if err != nil {
 		return session{}, saidf("cannot deserialize contents of %q: %w", f.replay.Text, err)
 	}
@@ -67,9 +68,9 @@ func (f *sessionFlags) open(log *zap.Logger) (session, error) {
 func (s session) proxy(calls *hostcalls.Dispatcher) *hostcalls.Dispatcher {
 	switch {
 	case s.recorder != nil:
-		return calls.Recording(s.recorder)
+		return calls.With(s.recorder.Through)
 	case s.replayer != nil:
-		return calls.Replaying(s.replayer)
+		return calls.With(s.replayer.Through)
 	}
 	return calls
 }

@@ -9,16 +9,16 @@ import (
 // Capabilities returns what answers the capabilities of this namespace by asking cluster, which may be nil: the requests are
 // then understood, and fail when they are performed. Responses are in the forms that Cluster's methods and the functions
 // below state. Unknown members of requests are ignored.
-func Capabilities(cluster *Cluster) map[hostcalls.Path]hostcalls.Capability {
-	return map[hostcalls.Path]hostcalls.Capability{
-		hostcalls.KubernetesListResourcesAll:         cluster.listCapability(optional),
-		hostcalls.KubernetesListResourcesByNamespace: cluster.listCapability(mandatory),
-		hostcalls.KubernetesGetResource:              cluster.getCapability,
-		hostcalls.KubernetesCanI:                     cluster.canICapability,
+func Capabilities(cluster *Cluster) []hostcalls.Capability {
+	return []hostcalls.Capability{
+		{Path: hostcalls.KubernetesListResourcesAll, Understand: cluster.understandList(optional)},
+		{Path: hostcalls.KubernetesListResourcesByNamespace, Understand: cluster.understandList(mandatory)},
+		{Path: hostcalls.KubernetesGetResource, Understand: cluster.understandGet},
+		{Path: hostcalls.KubernetesCanI, Understand: cluster.understandCanI},
 	}
 }
 
-// listCapability answers kubernetes/list_resources_all and kubernetes/list_resources_by_namespace.
+// understandList reads requests of kubernetes/list_resources_all and kubernetes/list_resources_by_namespace.
 //
 //	request:  {"api_version": "apps/v1", "kind": "Deployment", "namespace": string, "label_selector": string?,
 //	           "field_selector": string?, "field_masks": [string, …]?}; a namespace only in the second
@@ -26,7 +26,7 @@ func Capabilities(cluster *Cluster) map[hostcalls.Path]hostcalls.Capability {
 //
 // Objects come without managedFields and kubectl's last-applied annotation, and with what the masks keep beside apiVersion,
 // kind and metadata.
-func (c *Cluster) listCapability(namespace requirement) hostcalls.Capability {
+func (c *Cluster) understandList(namespace requirement) hostcalls.Understanding {
 	return func(payload []byte) (hostcalls.Request, error) {
 		r, err := decodeList(payload, namespace)
 		if err != nil {
@@ -40,14 +40,14 @@ func (c *Cluster) listCapability(namespace requirement) hostcalls.Capability {
 	}
 }
 
-// getCapability answers kubernetes/get_resource.
+// understandGet reads requests of kubernetes/get_resource.
 //
 //	request:  {"api_version": "v1", "kind": "Service", "name": string, "namespace": string?, "disable_cache": bool,
 //	           "field_masks": [string, …]?}
 //	response: the object as the API server returned it, or what the masks keep of it beside apiVersion, kind and metadata
 //
 // A namespace is required for kinds that have them, and ignored for others.
-func (c *Cluster) getCapability(payload []byte) (hostcalls.Request, error) {
+func (c *Cluster) understandGet(payload []byte) (hostcalls.Request, error) {
 	r, err := decodeGet(payload)
 	if err != nil {
 		return hostcalls.Request{}, err
@@ -59,13 +59,13 @@ func (c *Cluster) getCapability(payload []byte) (hostcalls.Request, error) {
 	}, nil
 }
 
-// canICapability answers kubernetes/can_i, about any user.
+// understandCanI reads requests of kubernetes/can_i, about any user.
 //
 //	request:  {"subject_access_review": {"user": string, "groups": [string, …]?, "resource_attributes": {"verb": "create",
 //	           "resource": "pods", "group": string?, "namespace": string?, "name": string?, "subresource": string?,
 //	           "version": string?}}, "disable_cache": bool}
 //	response: the status of the API server's SubjectAccessReview   {"allowed": false, "reason": "…"}
-func (c *Cluster) canICapability(payload []byte) (hostcalls.Request, error) {
+func (c *Cluster) understandCanI(payload []byte) (hostcalls.Request, error) {
 	r, err := decodeCanI(payload)
 	if err != nil {
 		return hostcalls.Request{}, err

@@ -18,6 +18,7 @@ import (
 
 	"policy-server/hostcalls"
 	"policy-server/hostcalls/kubernetes"
+	exchanges "policy-server/hostcalls/session"
 )
 
 const failed = "Callback evaluation failure: "
@@ -204,12 +205,12 @@ func TestInventory(t *testing.T) {
 		t.Errorf("a kind that was not granted: %v", err)
 	}
 	t.Run("recorded and replayed", func(t *testing.T) {
-		var recorder hostcalls.Recorder
+		var recorder exchanges.Recorder
 		questions := []hostcalls.Request{
 			cluster.InventoryRequest(kind("v1 Service")), cluster.PluralNameRequest(kind("v1 Service")), cluster.ChangedSinceRequest(kind("v1 Service"), 1500*time.Millisecond),
 		}
 		recording, answers := *p, []string{}
-		recording.dispatcher = p.dispatcher.Recording(&recorder)
+		recording.dispatcher = p.dispatcher.With(recorder.Through)
 		for _, question := range questions {
 			answer, err := recording.asks(question)
 			if err != nil {
@@ -221,12 +222,12 @@ func TestInventory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		replayer, err := hostcalls.ParseSession(session)
+		replayer, err := exchanges.Parse(session)
 		if err != nil {
 			t.Fatal(err)
 		}
 		replaying := *p
-		replaying.dispatcher = p.dispatcher.Replaying(replayer)
+		replaying.dispatcher = p.dispatcher.With(replayer.Through)
 		for i, question := range questions {
 			if answer, err := replaying.asks(question); err != nil || answer != answers[i] {
 				t.Errorf("replayed %s, %v, was %s", answer, err, answers[i])

@@ -19,11 +19,11 @@ const (
 )
 
 // Capabilities returns what answers the capabilities about manifests, asking client's registries.
-func Capabilities(client *registry.Client) map[hostcalls.Path]hostcalls.Capability {
-	return map[hostcalls.Path]hostcalls.Capability{
-		hostcalls.OCIManifestDigest: about("OciManifestDigest", client, manifestDigest),
-		hostcalls.OCIManifest:       about("OciManifest", client, manifest),
-		hostcalls.OCIManifestConfig: about("OciManifestAndConfig", client, manifestConfig),
+func Capabilities(client *registry.Client) []hostcalls.Capability {
+	return []hostcalls.Capability{
+		{Path: hostcalls.OCIManifestDigest, Understand: about("OciManifestDigest", client, manifestDigest)},
+		{Path: hostcalls.OCIManifest, Understand: about("OciManifest", client, manifest)},
+		{Path: hostcalls.OCIManifestConfig, Understand: about("OciManifestAndConfig", client, manifestConfig)},
 	}
 }
 
@@ -32,7 +32,7 @@ type inquiry func(ctx context.Context, client *registry.Client, image registry.R
 
 // about makes a capability of an inquiry. Its request is a JSON string, the image as users write it: "ghcr.io/acme/app:1".
 // Successes are remembered under exactly that text.
-func about(variant string, client *registry.Client, ask inquiry) hostcalls.Capability {
+func about(variant string, client *registry.Client, ask inquiry) hostcalls.Understanding {
 	answers := hostcalls.NewMemo(remember, rememberBytes, func(answer []byte) int { return len(answer) })
 	return func(payload []byte) (hostcalls.Request, error) {
 		var image string

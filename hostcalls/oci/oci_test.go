@@ -29,7 +29,7 @@ import (
 type images struct {
 	t            *testing.T
 	host         string
-	capabilities map[hostcalls.Path]hostcalls.Capability
+	capabilities map[hostcalls.Path]hostcalls.Understanding
 	client       *registry.Client
 	content      http.Handler // of the registry
 	requests     atomic.Int32 // for manifests
@@ -50,8 +50,16 @@ func newImages(t *testing.T) *images {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.client, i.capabilities = client, oci.Capabilities(client)
+	i.client, i.capabilities = client, byPath(oci.Capabilities(client))
 	return i
+}
+
+func byPath(capabilities []hostcalls.Capability) map[hostcalls.Path]hostcalls.Understanding {
+	all := map[hostcalls.Path]hostcalls.Understanding{}
+	for _, capability := range capabilities {
+		all[capability.Path] = capability.Understand
+	}
+	return all
 }
 
 // asks makes one call about an image of this registry.
@@ -323,7 +331,7 @@ func TestCapabilities_proxies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			i.capabilities = oci.Capabilities(client)
+			i.capabilities = byPath(oci.Capabilities(client))
 			asked.Store(0)
 			answer, err := i.sends(hostcalls.OCIManifestDigest, `"registry.invalid:5000/app:v1"`)
 			if c.through != (asked.Load() > 0) || c.through != strings.Contains(answer, digest.String()) || c.through != (err == nil) {
@@ -340,7 +348,7 @@ func FuzzCapabilities(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	capabilities := oci.Capabilities(client)
+	capabilities := byPath(oci.Capabilities(client))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		for path, capability := range capabilities {
 			request, err := capability(payload)

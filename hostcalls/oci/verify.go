@@ -122,11 +122,11 @@ func (v *ImageVerifier) Close() {
 }
 
 // Capabilities returns what answers the capabilities that verify images.
-func (v *ImageVerifier) Capabilities() map[hostcalls.Path]hostcalls.Capability {
-	return map[hostcalls.Path]hostcalls.Capability{
-		hostcalls.OCIVerifyV1: v.V1,
-		hostcalls.OCIVerifyV2: v.V2,
-		hostcalls.OCIVerifyV3: v.V3,
+func (v *ImageVerifier) Capabilities() []hostcalls.Capability {
+	return []hostcalls.Capability{
+		{Path: hostcalls.OCIVerifyV1, Understand: v.V1},
+		{Path: hostcalls.OCIVerifyV2, Understand: v.V2},
+		{Path: hostcalls.OCIVerifyV3, Understand: v.V3},
 	}
 }
 

@@ -258,7 +258,7 @@ func certificatePEM(t testing.TB, der []byte) []byte {
 }
 
 // calls makes a host call of a capability as the dispatcher does, grants and kinds aside.
-func calls(ctx context.Context, of hostcalls.Capability, payload []byte) ([]byte, error) {
+func calls(ctx context.Context, of hostcalls.Understanding, payload []byte) ([]byte, error) {
 	request, err := of(payload)
 	if err != nil {
 		return nil, err

@@ -273,7 +273,7 @@ func TestQuestions(t *testing.T) {
 	field := func(name string, value any) hostcalls.Field { return hostcalls.Field{Name: name, Value: value} }
 	var none map[string]string
 	for name, c := range map[string]struct {
-		capability hostcalls.Capability
+		capability hostcalls.Understanding
 		payload    string
 		want       hostcalls.Question
 	}{

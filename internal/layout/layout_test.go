@@ -21,10 +21,11 @@ import (
 var mayImport = map[string][]string{
 	"admission":               {},
 	"hostcalls":               {},
-	"hostcalls/crypto":        {"hostcalls"},
+	"hostcalls/certificates":  {"hostcalls"},
+	"hostcalls/dns":           {"hostcalls"},
 	"hostcalls/kubernetes":    {"hostcalls"},
-	"hostcalls/net":           {"hostcalls"},
 	"hostcalls/oci":           {"hostcalls", "registry", "registry/evidence", "registry/trust", "registry/verify"},
+	"hostcalls/session":       {"hostcalls"},
 	"registry":                {"registry/internal/proof"},
 	"registry/internal/proof": {},
 	"registry/sign":           {},
@@ -62,7 +63,7 @@ var confined = map[string][]string{
 	"k8s.io/":                                  {"hostcalls/kubernetes", "internal/"},
 	"github.com/evanphx/":                      {"internal/"},
 	"golang.org/x/net/http/":                   {"registry"},
-	"golang.org/x/crypto/x509roots/":           {"hostcalls/crypto"},
+	"golang.org/x/crypto/x509roots/":           {"hostcalls/certificates"},
 	"google/go-containerregistry/pkg/registry": {"internal/"}, // the in-process registry is test support
 }
 

@@ -3,14 +3,14 @@
 package capabilities
 
 import (
-	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"policy-server/hostcalls"
-	"policy-server/hostcalls/crypto"
+	"policy-server/hostcalls/certificates"
+	"policy-server/hostcalls/dns"
 	"policy-server/hostcalls/kubernetes"
-	"policy-server/hostcalls/net"
 	"policy-server/hostcalls/oci"
 	"policy-server/registry"
 )
@@ -18,12 +18,8 @@ import (
 // New returns the dispatcher of all capabilities. Those about images reach registries through client, and verify signatures
 // with images; those about the cluster fail when that is nil.
 func New(client *registry.Client, images *oci.ImageVerifier, cluster *kubernetes.Cluster, log *zap.Logger) *hostcalls.Dispatcher {
-	all := map[hostcalls.Path]hostcalls.Capability{
-		hostcalls.CryptoIsCertificateTrusted: crypto.IsCertificateTrusted(),
-		hostcalls.NetLookupHost:              net.LookupHost,
-	}
-	maps.Copy(all, kubernetes.Capabilities(cluster))
-	maps.Copy(all, oci.Capabilities(client))
-	maps.Copy(all, images.Capabilities())
-	return hostcalls.NewDispatcher(all, log)
+	return hostcalls.NewDispatcher(slices.Concat(
+		[]hostcalls.Capability{certificates.IsCertificateTrusted(), dns.LookupHost()},
+		kubernetes.Capabilities(cluster), oci.Capabilities(client), images.Capabilities(),
+	), log)
 }

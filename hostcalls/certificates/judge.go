@@ -1,4 +1,4 @@
-package crypto
+package certificates
 
 import (
 	"crypto/rsa"

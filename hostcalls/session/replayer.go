@@ -1,10 +1,12 @@
-package hostcalls
+package session
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+
+	"policy-server/hostcalls"
 )
 
 // Replayer answers host calls from a session file, strictly in order. It is safe for concurrent use.
@@ -13,9 +15,9 @@ type Replayer struct {
 	left []exchange
 }
 
-// ParseSession reads a session file and returns what replays it. Requests that are not of a known variant, or lack what
-// theirs requires, are errors; unknown keys are ignored.
-func ParseSession(data []byte) (*Replayer, error) {
+// Parse reads a session file and returns what replays it. Requests that are not of a known variant, or lack what theirs
+// requires, are errors; unknown keys are ignored.
+func Parse(data []byte) (*Replayer, error) {
 	exchanges, err := parseSession(data)
 	if err != nil {
 		return nil, err
@@ -23,11 +25,9 @@ func ParseSession(data []byte) (*Replayer, error) {
 	return &Replayer{left: exchanges}, nil
 }
 
-// Replaying returns a dispatcher that decides as d does which calls are made, and has r answer them: nothing is performed.
-func (d *Dispatcher) Replaying(r *Replayer) *Dispatcher {
-	replaying := *d
-	replaying.perform = func(_ context.Context, request Request) ([]byte, error) { return r.answer(request.Question) }
-	return &replaying
+// Through is for hostcalls.Dispatcher.With: it answers from the file, and performs nothing.
+func (r *Replayer) Through(hostcalls.Performer) hostcalls.Performer {
+	return func(_ context.Context, request hostcalls.Request) ([]byte, error) { return r.answer(request.Question) }
 }
 
 var errNoExchangeLeft = errors.New("the list of recorded responses is empty")
@@ -40,7 +40,7 @@ func (e *UnexpectedError) Error() string {
 }
 
 // answer uses up the next exchange, whether or not it is about this question.
-func (r *Replayer) answer(asked Question) ([]byte, error) {
+func (r *Replayer) answer(asked hostcalls.Question) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.left) == 0 {
@@ -49,12 +49,12 @@ func (r *Replayer) answer(asked Question) ([]byte, error) {
 	next := r.left[0]
 	r.left = r.left[1:]
 	switch {
-	case !asked.equals(next.request):
+	case !asks(asked, next.request):
 		expected, err := encodeYAML(next.request)
 		if err != nil {
 			return nil, err
 		}
-		got, err := asked.text()
+		got, err := textOf(asked)
 		if err != nil {
 			return nil, err
 		}

@@ -1,15 +1,15 @@
-package net_test
+package dns_test
 
 import (
 	"context"
 	"strings"
 	"testing"
 
-	"policy-server/hostcalls/net"
+	"policy-server/hostcalls/dns"
 )
 
 func lookup(ctx context.Context, payload string) (string, error) {
-	request, err := net.LookupHost([]byte(payload))
+	request, err := dns.LookupHost().Understand([]byte(payload))
 	if err != nil {
 		return "", err
 	}

@@ -1,5 +1,5 @@
-// Package net answers the host capabilities of namespace net: name resolution with the host's own resolver.
-package net
+// Package dns answers the host capabilities of namespace net: name resolution with the host's own resolver.
+package dns
 
 import (
 	"context"
@@ -11,13 +11,17 @@ import (
 	"policy-server/hostcalls"
 )
 
-// LookupHost answers net/v1/dns_lookup_host.
+// LookupHost returns what answers net/v1/dns_lookup_host.
 //
 //	request:  a JSON string, the host name         "registry.example"
 //	response: {"ips": [string, …]}, at least one   {"ips": ["192.0.2.7"]}
 //
 // A literal address answers itself; each address comes once. Errors: the resolver's. Obeys ctx.
-func LookupHost(payload []byte) (hostcalls.Request, error) {
+func LookupHost() hostcalls.Capability {
+	return hostcalls.Capability{Path: hostcalls.NetLookupHost, Understand: understand}
+}
+
+func understand(payload []byte) (hostcalls.Request, error) {
 	var host string
 	if err := json.Unmarshal(payload, &host); err != nil {
 		return hostcalls.Request{}, fmt.Errorf("decode host name: %w", err)

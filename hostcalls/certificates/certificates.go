@@ -1,7 +1,7 @@
-// Package crypto answers the host capabilities of namespace crypto: whether a certificate leads to an authority. Chains are
+// Package certificates answers the host capabilities of namespace crypto: whether a certificate leads to an authority. Chains are
 // built by crypto/x509 (RFC 5280); what differs between it and the library of the server this one replaces is evened out
 // here.
-package crypto
+package certificates
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 // Errors: a certificate or a time that cannot be read.
 func IsCertificateTrusted() hostcalls.Capability {
 	authorities := sync.OnceValue(mozilla) // some 150 certificates, for policies that ask without a chain
-	return func(payload []byte) (hostcalls.Request, error) {
+	understand := func(payload []byte) (hostcalls.Request, error) {
 		asked, err := decode(payload)
 		if err != nil {
 			return hostcalls.Request{}, err
@@ -35,6 +35,7 @@ func IsCertificateTrusted() hostcalls.Capability {
 			Perform:  func(context.Context) ([]byte, error) { return asked.answer(authorities, time.Now()) },
 		}, nil
 	}
+	return hostcalls.Capability{Path: hostcalls.CryptoIsCertificateTrusted, Understand: understand}
 }
 
 func (r request) answer(authorities func() trust, now time.Time) ([]byte, error) {

@@ -1,4 +1,4 @@
-package hostcalls_test
+package session_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"policy-server/hostcalls"
+	exchanges "policy-server/hostcalls/session"
 )
 
 func text(s string) *string { return &s }
@@ -59,11 +60,12 @@ func questions() map[string]struct {
 
 // asking returns a dispatcher whose only capability asks asked, and answers with answer or failure.
 func asking(asked hostcalls.Question, answer string, failure error) *hostcalls.Dispatcher {
-	return hostcalls.NewDispatcher(map[hostcalls.Path]hostcalls.Capability{
-		hostcalls.NetLookupHost: func([]byte) (hostcalls.Request, error) {
+	return hostcalls.NewDispatcher([]hostcalls.Capability{{
+		Path: hostcalls.NetLookupHost,
+		Understand: func([]byte) (hostcalls.Request, error) {
 			return hostcalls.Request{Question: asked, Perform: func(context.Context) ([]byte, error) { return []byte(answer), failure }}, nil
 		},
-	}, zap.NewNop())
+	}}, zap.NewNop())
 }
 
 func call(t *testing.T, d *hostcalls.Dispatcher) (string, error) {
@@ -76,9 +78,9 @@ func call(t *testing.T, d *hostcalls.Dispatcher) (string, error) {
 	return string(answer), err
 }
 
-func replayer(t *testing.T, session string) *hostcalls.Replayer {
+func replayer(t *testing.T, session string) *exchanges.Replayer {
 	t.Helper()
-	r, err := hostcalls.ParseSession([]byte(session))
+	r, err := exchanges.Parse([]byte(session))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, session)
 	}
@@ -94,8 +96,8 @@ func exchange(request string) string {
 func TestRecording(t *testing.T) {
 	for name, c := range questions() {
 		t.Run(name, func(t *testing.T) {
-			var recorder hostcalls.Recorder
-			if _, err := call(t, asking(c.asked, `{"a":1}`, nil).Recording(&recorder)); err != nil {
+			var recorder exchanges.Recorder
+			if _, err := call(t, asking(c.asked, `{"a":1}`, nil).With(recorder.Through)); err != nil {
 				t.Fatal(err)
 			}
 			session, err := recorder.Session()
@@ -107,7 +109,7 @@ func TestRecording(t *testing.T) {
 			}
 			t.Run("55 and replayed", func(t *testing.T) {
 				r := replayer(t, string(session))
-				if answer, err := call(t, asking(c.asked, "", errors.New("asked the world")).Replaying(r)); err != nil || answer != `{"a":1}` || r.Left() != 0 {
+				if answer, err := call(t, asking(c.asked, "", errors.New("asked the world")).With(r.Through)); err != nil || answer != `{"a":1}` || r.Left() != 0 {
 					t.Errorf("answer %s, %v, %d exchanges left", answer, err, r.Left())
 				}
 			})
@@ -122,8 +124,8 @@ func sameExchanges(a, b string) bool {
 
 func TestRecording_failures(t *testing.T) {
 	asked := questions()["a set"].asked
-	var recorder hostcalls.Recorder
-	_, err := call(t, asking(asked, "", errors.New("cannot reach registry")).Recording(&recorder))
+	var recorder exchanges.Recorder
+	_, err := call(t, asking(asked, "", errors.New("cannot reach registry")).With(recorder.Through))
 	if err == nil || err.Error() != "Callback evaluation failure: cannot reach registry" {
 		t.Errorf("while recording: %v", err)
 	}
@@ -131,16 +133,16 @@ func TestRecording_failures(t *testing.T) {
 	if err != nil || !strings.Contains(string(session), "type: Error") {
 		t.Fatalf("session %s, %v", session, err)
 	}
-	if _, err := call(t, asking(asked, "", nil).Replaying(replayer(t, string(session)))); err == nil || err.Error() != "Callback evaluation failure: cannot reach registry" {
+	if _, err := call(t, asking(asked, "", nil).With(replayer(t, string(session)).Through)); err == nil || err.Error() != "Callback evaluation failure: cannot reach registry" {
 		t.Errorf("56: %v", err)
 	}
-	if _, err := call(t, asking(asked, "\xff", nil).Recording(&recorder)); err != nil {
+	if _, err := call(t, asking(asked, "\xff", nil).With(recorder.Through)); err != nil {
 		t.Errorf("the evaluation suffers: %v", err)
 	}
 	if session, err := recorder.Session(); err == nil {
 		t.Errorf("what is not text is recorded: %s", session)
 	}
-	if session, err := new(hostcalls.Recorder).Session(); err != nil || string(session) != "[]\n" {
+	if session, err := new(exchanges.Recorder).Session(); err != nil || string(session) != "[]\n" {
 		t.Errorf("session of nothing: %s, %v", session, err)
 	}
 }
@@ -175,15 +177,15 @@ func TestReplaying(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := replayer(t, `[{"type":"Exchange","request":`+string(request)+`,"response":{"type":"Success","payload":"p"}}]`)
-			answer, err := call(t, asking(c.asked, "", nil).Replaying(r))
-			var unexpected *hostcalls.UnexpectedError
+			answer, err := call(t, asking(c.asked, "", nil).With(r.Through))
+			var unexpected *exchanges.UnexpectedError
 			switch {
 			case c.same && (err != nil || answer != "p"):
 				t.Errorf("answer %s, %v", answer, err)
 			case !c.same && (!errors.As(err, &unexpected) || !strings.Contains(err.Error(), "Replay error: unexpected request. Was expecting !")):
 				t.Errorf("answer %s, %v", answer, err)
 			}
-			if _, err := call(t, asking(c.asked, "", nil).Replaying(r)); err == nil || !strings.Contains(err.Error(), "the list of recorded responses is empty") {
+			if _, err := call(t, asking(c.asked, "", nil).With(r.Through)); err == nil || !strings.Contains(err.Error(), "the list of recorded responses is empty") {
 				t.Errorf("53, 55: the exchange was not used up: %v", err)
 			}
 		})
@@ -194,14 +196,14 @@ func TestReplaying(t *testing.T) {
 			t.Errorf("%d exchanges", r.Left())
 		}
 		for _, asked := range []hostcalls.Question{manifest, get} {
-			if _, err := call(t, asking(asked, "", nil).Replaying(r)); err != nil {
+			if _, err := call(t, asking(asked, "", nil).With(r.Through)); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	t.Run("54 folded", func(t *testing.T) {
 		r := replayer(t, "- type: Exchange\n  request: >\n    !OciManifestDigest\n\n    image: busybox\n  response: {type: Success, payload: p}\n")
-		if _, err := call(t, asking(manifest, "", nil).Replaying(r)); err != nil {
+		if _, err := call(t, asking(manifest, "", nil).With(r.Through)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -210,7 +212,7 @@ func TestReplaying(t *testing.T) {
 // What is denied or not understood is not the session's business.
 func TestReplaying_deniedBefore(t *testing.T) {
 	r := replayer(t, exchange("!OciManifestDigest\nimage: busybox\n"))
-	d := asking(hostcalls.Question{}, "", nil).Replaying(r)
+	d := asking(hostcalls.Question{}, "", nil).With(r.Through)
 	var denied *hostcalls.DeniedError
 	if _, err := d.Evaluation("p", hostcalls.Grants{}, nil).Call(t.Context(), "net", "v1/dns_lookup_host", nil); !errors.As(err, &denied) || r.Left() != 1 {
 		t.Errorf("error %v, %d exchanges left", err, r.Left())
@@ -235,7 +237,7 @@ func TestParseSession_refuses(t *testing.T) {
 		"the second of two": {"[{type: Exchange, request: '!DNSLookupHost {host: a}'" + response + "}, {}]", "[1]: type"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := hostcalls.ParseSession([]byte(c.session)); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := exchanges.Parse([]byte(c.session)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is %v, expected %q", err, c.want)
 			}
 		})
@@ -252,12 +254,12 @@ func FuzzParseSession(f *testing.F) {
 	}
 	f.Add([]byte("- &a {type: Exchange, request: \"!OciManifest &x {image: *x}\", response: {type: Error, message: m}}\n- *a\n"))
 	f.Fuzz(func(t *testing.T, session []byte) {
-		r, err := hostcalls.ParseSession(session)
+		r, err := exchanges.Parse(session)
 		if err != nil {
 			return
 		}
 		for name, c := range questions() {
-			if _, err := call(t, asking(c.asked, "", nil).Replaying(r)); err != nil && err.Error() == "" {
+			if _, err := call(t, asking(c.asked, "", nil).With(r.Through)); err != nil && err.Error() == "" {
 				t.Errorf("%s: an error without a text", name)
 			}
 		}
@@ -271,15 +273,15 @@ func FuzzRecording(f *testing.F) {
 	f.Add("#", "- ")
 	f.Fuzz(func(t *testing.T, host, answer string) {
 		asked := hostcalls.Question{Variant: "DNSLookupHost", Fields: hostcalls.Fields{{Name: "host", Value: host}}}
-		var recorder hostcalls.Recorder
-		if _, err := call(t, asking(asked, answer, nil).Recording(&recorder)); err != nil {
+		var recorder exchanges.Recorder
+		if _, err := call(t, asking(asked, answer, nil).With(recorder.Through)); err != nil {
 			t.Fatal(err)
 		}
 		session, err := recorder.Session()
 		if err != nil {
 			return // not UTF-8
 		}
-		got, err := call(t, asking(asked, "", errors.New("asked the world")).Replaying(replayer(t, string(session))))
+		got, err := call(t, asking(asked, "", errors.New("asked the world")).With(replayer(t, string(session)).Through))
 		if err != nil || got != answer {
 			t.Errorf("%q for %q is replayed as %q, %v, from\n%s", answer, host, got, err, session)
 		}

@@ -1,4 +1,4 @@
-package hostcalls
+package session
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"policy-server/hostcalls"
 )
 
 // Recorder writes down the host calls that a dispatcher makes, for a session file. Its zero value is ready, and safe for
@@ -17,22 +19,19 @@ type Recorder struct {
 	err       error
 }
 
-// Recording returns a dispatcher that answers as d does, and writes down with r what it performs. Calls that are denied or
-// not understood, and the guest's log, are not performed.
-func (d *Dispatcher) Recording(r *Recorder) *Dispatcher {
-	recording := *d
-	recording.perform = func(ctx context.Context, request Request) ([]byte, error) {
-		answer, err := d.perform(ctx, request)
+// Through is for hostcalls.Dispatcher.With: it answers as next does, and writes down what that performed.
+func (r *Recorder) Through(next hostcalls.Performer) hostcalls.Performer {
+	return func(ctx context.Context, request hostcalls.Request) ([]byte, error) {
+		answer, err := next(ctx, request)
 		r.note(request.Question, answer, err)
 		return answer, err
 	}
-	return &recording
 }
 
 var errNotText = errors.New("the answer to a host call is not UTF-8, which a session file cannot hold")
 
-func (r *Recorder) note(asked Question, answer []byte, failure error) {
-	text, err := asked.text()
+func (r *Recorder) note(asked hostcalls.Question, answer []byte, failure error) {
+	text, err := textOf(asked)
 	if err == nil && failure == nil && !utf8.Valid(answer) {
 		err = errNotText
 	}

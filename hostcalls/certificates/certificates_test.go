@@ -1,4 +1,4 @@
-package crypto_test
+package certificates_test
 
 import (
 	"crypto/ecdsa"
@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"policy-server/hostcalls"
-	"policy-server/hostcalls/crypto"
+	"policy-server/hostcalls/certificates"
 )
 
 // holder is a certificate with its key.
@@ -86,7 +86,7 @@ func payload(t *testing.T, members map[string]any) string {
 
 func ask(t *testing.T, payload string) (string, error) {
 	t.Helper()
-	request, err := crypto.IsCertificateTrusted()([]byte(payload))
+	request, err := certificates.IsCertificateTrusted().Understand([]byte(payload))
 	if err != nil {
 		return "", err
 	}
@@ -208,9 +208,9 @@ func make33(c wire) []wire {
 func FuzzIsCertificateTrusted(f *testing.F) {
 	f.Add([]byte(`{"cert":{"encoding":"Pem","data":[45,45]},"cert_chain":[{"encoding":"Der","data":[48,130]}],"not_after":"2024-05-06T00:00:00Z"}`))
 	f.Add([]byte(`{"cert":{"encoding":"Der","data":[]},"cert_chain":null,"not_after":""}`))
-	capability := crypto.IsCertificateTrusted()
+	capability := certificates.IsCertificateTrusted()
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		request, err := capability(payload)
+		request, err := capability.Understand(payload)
 		if err != nil {
 			return
 		}
