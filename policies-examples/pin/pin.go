@@ -3,13 +3,14 @@
 package pin
 
 import (
+	"slices"
 	"strings"
 
 	"policy-server/policies-examples/podspec"
 	"policy-server/sdk"
 )
 
-// Images accepts r with each image of its containers that was verified bound to its digest: "app:1" becomes
+// Images accepts r with each image of its pods that was verified bound to its digest: "app:1" becomes
 // "app:1@sha256:…". digestOf returns what was found for an image as written; "" for none. Images that have a digest stay
 // as they are.
 func Images(r sdk.Request, digestOf func(image string) string) sdk.Response {
@@ -18,9 +19,8 @@ func Images(r sdk.Request, digestOf func(image string) string) sdk.Response {
 		return sdk.Accept()
 	}
 	object, changed := r.Object(), false
-	for place, container := range podspec.Placed(r.Object().Get(path...)) {
-		image, _ := container.Get("image").Text()
-		digest, at := digestOf(image), place.Path(path, "image")
+	for below, image := range podspec.Images(r.Object().Get(path...)) {
+		digest, at := digestOf(image), append(slices.Clip(path), below...)
 		if digest == "" || strings.Contains(image, "@") || !mayChange(r, at, image) {
 			continue
 		}

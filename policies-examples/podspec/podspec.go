@@ -4,7 +4,6 @@ package podspec
 
 import (
 	"iter"
-	"slices"
 	"strconv"
 
 	"policy-server/sdk"
@@ -29,37 +28,41 @@ func Path(kind sdk.GroupVersionKind) []string {
 // Containers yields all containers of a pod specification: ordinary, init and ephemeral ones.
 func Containers(spec sdk.Value) iter.Seq[sdk.Value] {
 	return func(yield func(sdk.Value) bool) {
-		for _, container := range Placed(spec) {
-			if !yield(container) {
-				return
+		for list, elements := range spec.Fields() {
+			if !holdsContainers(list) {
+				continue
+			}
+			for container := range elements.Each() {
+				if !yield(container) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// A Place is where a container stands in a pod specification.
-type Place struct {
-	List  string // the name of its list
-	Index int
+func holdsContainers(list string) bool {
+	return list == "containers" || list == "initContainers" || list == "ephemeralContainers"
 }
 
-// Path returns the path of the container's member in an object whose pod specification is at spec.
-func (p Place) Path(spec []string, member string) []string {
-	return append(slices.Clip(spec), p.List, strconv.Itoa(p.Index), member)
-}
-
-// Placed yields all containers of a pod specification with their places.
-func Placed(spec sdk.Value) iter.Seq2[Place, sdk.Value] {
-	return func(yield func(Place, sdk.Value) bool) {
-		for list, containers := range spec.Fields() {
-			switch list {
-			case "containers", "initContainers", "ephemeralContainers":
+// Images yields all images that a pod specification names, with the path of each below the specification: those of its
+// containers, and those that volumes of type image mount. A template may name none where somebody else fills it in.
+func Images(spec sdk.Value) iter.Seq2[[]string, string] {
+	return func(yield func([]string, string) bool) {
+		for list, elements := range spec.Fields() {
+			var below []string // from an element to its image
+			switch {
+			case holdsContainers(list):
+				below = []string{"image"}
+			case list == "volumes":
+				below = []string{"image", "reference"}
 			default:
 				continue
 			}
 			at := 0
-			for container := range containers.Each() {
-				if !yield(Place{list, at}, container) {
+			for element := range elements.Each() {
+				image, _ := element.Get(below...).Text()
+				if image != "" && !yield(append([]string{list, strconv.Itoa(at)}, below...), image) {
 					return
 				}
 				at++

@@ -58,13 +58,25 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-func TestPlaced(t *testing.T) {
-	spec := sdk.JSON(`{"initContainers":[{"name":"a"}],"containers":[{"name":"b"},{"name":"c"}]}`)
-	var got []string
-	for place := range podspec.Placed(spec) {
-		got = append(got, strings.Join(place.Path([]string{"spec"}, "image"), "."))
-	}
-	if want := []string{"spec.initContainers.0.image", "spec.containers.0.image", "spec.containers.1.image"}; !slices.Equal(got, want) {
-		t.Errorf("paths are %q, expected %q", got, want)
+func TestImages(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec string
+		want []string
+	}{
+		"containers":    {`{"initContainers":[{"image":"a"}],"containers":[{"image":"b"},{"image":"c"}],"ephemeralContainers":[{"image":"d"}]}`, []string{"initContainers.0.image a", "containers.0.image b", "containers.1.image c", "ephemeralContainers.0.image d"}},
+		"image volumes": {`{"volumes":[{"name":"v"},{"name":"w","image":{"reference":"models:1","pullPolicy":"Always"}}]}`, []string{"volumes.1.image.reference models:1"}},
+		"without image": {`{"containers":[{"name":"filled in by somebody else"},{"image":"b"}],"volumes":[{"image":{}}]}`, []string{"containers.1.image b"}},
+		"not a volume":  {`{"volumes":{"image":{"reference":"a"}},"containers":null}`, nil},
+		"no spec":       {``, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for path, image := range podspec.Images(sdk.JSON(c.spec)) {
+				got = append(got, strings.Join(path, ".")+" "+image)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("images are %q, expected %q", got, c.want)
+			}
+		})
 	}
 }

@@ -30,9 +30,8 @@ func validate(r sdk.Request) sdk.Response {
 		return sdk.Accept()
 	}
 	digests, refusals := map[string]string{}, []string(nil)
-	for container := range podspec.Containers(r.Object().Get(path...)) {
-		image, _ := container.Get("image").Text()
-		if _, done := digests[image]; done || image == "" {
+	for _, image := range podspec.Images(r.Object().Get(path...)) {
+		if _, done := digests[image]; done {
 			continue
 		}
 		digest, faults := w.judge(image)

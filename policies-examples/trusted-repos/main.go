@@ -24,11 +24,7 @@ func validate(r sdk.Request) sdk.Response {
 		return sdk.Accept()
 	}
 	var found findings
-	for container := range podspec.Containers(r.Object().Get(path...)) {
-		image, _ := container.Get("image").Text()
-		if image == "" {
-			continue // a template may leave it to somebody else, and a pod without one does not run
-		}
+	for _, image := range podspec.Images(r.Object().Get(path...)) {
 		ref, err := imageref.Parse(image)
 		if err != nil {
 			found.malformed.add(image) // the kubelet takes it no better

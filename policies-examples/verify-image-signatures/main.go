@@ -36,10 +36,8 @@ func validate(r sdk.Request) sdk.Response {
 		return sdk.Accept()
 	}
 	images := &images{signatures: w.signatures}
-	for container := range podspec.Containers(r.Object().Get(path...)) {
-		if image, _ := container.Get("image").Text(); image != "" {
-			images.verify(image)
-		}
+	for _, image := range podspec.Images(r.Object().Get(path...)) {
+		images.verify(image)
 	}
 	if len(images.failures) > 0 {
 		name, _ := r.Object().Get("metadata", "name").Text()
