@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"policy-server/registry/internal/proof"
 )
@@ -28,13 +29,23 @@ type Artifact struct {
 	// files, downloads, and modules taken from the store without asking the registry.
 	Digest name.Digest
 
-	digest name.Digest // Digest, out of the reach of callers
-	read   func(context.Context) ([]byte, error)
+	client    *Client
+	digest    name.Digest // Digest, out of the reach of callers
+	place     place
+	layer     layer       // in a registry: the module
+	manifests [][]byte    // that lead from digest to layer, when the registry was asked for them
+	from      *repository // that was asked; nil: it is asked when it must be
 }
 
-func newArtifact(ref Reference, digest name.Digest, read func(context.Context) ([]byte, error)) *Artifact {
-	return &Artifact{Reference: ref, Digest: digest, digest: digest, read: read}
-}
+// place is where the bytes of an artifact may come from.
+type place int
+
+const (
+	placeFile     place = iota // the file that the reference names
+	placeServer                // a plain download
+	placeStore                 // the store, unproven
+	placeRegistry              // the store, when what is in it is the layer; else the registry
+)
 
 // HasDigest reports whether the module is known by digest, so that it can be verified.
 func (a *Artifact) HasDigest() bool { return a.digest.DigestStr() != "" }
@@ -60,7 +71,7 @@ func (a *Artifact) module(ctx context.Context, v VerifiedDigest) ([]byte, error)
 	if v.Digest().Name() != a.digest.Name() {
 		return nil, fmt.Errorf("what was vouched for is another module: got %q, want %q", v.Digest().Name(), a.digest.Name())
 	}
-	module, err := a.read(ctx)
+	module, err := a.client.read(ctx, a)
 	var mismatch *DigestMismatchError
 	if errors.As(err, &mismatch) {
 		return nil, &DigestMismatchError{Want: mismatch.Want, Got: mismatch.Got, Signed: v.IsSigned()}
@@ -74,27 +85,47 @@ func (a *Artifact) module(ctx context.Context, v VerifiedDigest) ([]byte, error)
 	return module, nil
 }
 
-// layerContent returns the content of a module's layer, from the store or from the repository that open opens.
-func (c *Client) layerContent(ctx context.Context, ref Reference, module layer, open func(context.Context) (*repository, error)) ([]byte, error) {
-	return c.downloads.do(ctx, ref.URI()+" "+module.digest.Hex, func(ctx context.Context) ([]byte, error) {
-		// A stored file that cannot be read or is another one is replaced: the manifest decides, the store only saves time.
-		stored, unusable := c.store.load(ref, module.size)
-		if unusable == nil {
-			unusable = checkSHA256(stored, module.digest.Hex)
-		}
-		if unusable == nil {
-			return stored, nil
-		}
-		from, err := open(ctx)
-		if err != nil {
-			return nil, c.store.explain(err, unusable)
-		}
-		content, err := from.blob(ctx, module)
-		if err != nil {
-			return nil, c.store.explain(err, unusable)
-		}
-		return c.keep(ref, content)
+// read returns the bytes of a, from where they may come.
+func (c *Client) read(ctx context.Context, a *Artifact) ([]byte, error) {
+	switch a.place {
+	case placeFile:
+		return readFile(a.Reference.FilePath(), "module", c.maxModuleBytes)
+	case placeServer:
+		return c.downloaded(ctx, a.Reference)
+	case placeStore:
+		return c.store.load(a.Reference, c.maxModuleBytes)
+	}
+	content, err := c.downloads.do(ctx, a.Reference.URI()+" "+a.layer.digest.Hex, func(ctx context.Context) ([]byte, error) {
+		return c.layerContent(ctx, a)
 	})
+	if err == nil && a.Reference.pinned() {
+		c.store.keepManifests(a.manifests)
+	}
+	return content, err
+}
+
+// layerContent returns the content of the module's layer, from the store or the registry. A stored file that cannot be
+// read or is another one is replaced: the manifest decides, the store only saves time.
+func (c *Client) layerContent(ctx context.Context, a *Artifact) ([]byte, error) {
+	stored, unusable := c.store.load(a.Reference, a.layer.size)
+	if unusable == nil {
+		unusable = checkSHA256(stored, a.layer.digest.Hex)
+	}
+	if unusable == nil {
+		return stored, nil
+	}
+	from, err := a.from, error(nil)
+	if from == nil {
+		from, err = c.authenticate(ctx, a.Reference.image.repository, transport.PullScope)
+	}
+	if err != nil {
+		return nil, c.store.explain(err, unusable)
+	}
+	content, err := from.blob(ctx, a.layer)
+	if err != nil {
+		return nil, c.store.explain(err, unusable)
+	}
+	return c.keep(a.Reference, content)
 }
 
 // downloaded returns a module of the scheme https or http.

@@ -29,7 +29,7 @@ const (
 type Config struct {
 	Sources  Sources
 	StoreDir string         // root of the local store; empty: modules are kept nowhere
-	Keychain authn.Keychain // nil: DockerConfig, which reads $DOCKER_CONFIG/config.json. Failures mean no credentials
+	Keychain authn.Keychain // nil: DockerConfig{}. Failures mean no credentials
 
 	// ReuseStored takes a module from the store without asking its registry or server, unless its reference is the tag
 	// latest. A reference by digest is taken so only when the registry cannot be reached. What is taken that way is not
@@ -113,13 +113,9 @@ func (c *Client) Fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 func (c *Client) fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 	switch ref.Scheme() {
 	case SchemeFile:
-		return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
-			return readFile(ref.FilePath(), "module", c.maxModuleBytes)
-		}), nil
+		return &Artifact{Reference: ref, client: c, place: placeFile}, nil
 	case SchemeHTTPS, SchemeHTTP:
-		return newArtifact(ref, name.Digest{}, func(ctx context.Context) ([]byte, error) {
-			return c.downloaded(ctx, ref)
-		}), nil
+		return &Artifact{Reference: ref, client: c, place: placeServer}, nil
 	case SchemeRegistry:
 		return c.fetchImage(ctx, ref)
 	}
@@ -127,31 +123,22 @@ func (c *Client) fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 }
 
 func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, error) {
-	module, unproven := c.provenLayer(ref)
+	stored, unproven := c.fetchFromStore(ref)
 	if unproven == nil {
-		return newArtifact(ref, ref.image.repository.Digest(ref.image.digest), func(ctx context.Context) ([]byte, error) {
-			return c.layerContent(ctx, ref, module, func(ctx context.Context) (*repository, error) {
-				return c.authenticate(ctx, ref.image.repository, transport.PullScope)
-			})
-		}), nil
+		return stored, nil
 	}
+	// The module that is in the store under the name of ref: nothing says that it is the right one, so it has no digest,
+	// not even that in the reference, which is the manifest's and not the file's.
+	byName := &Artifact{Reference: ref, client: c, place: placeStore}
 	reusable := c.reuseStored && !ref.movable() && c.store.holds(ref)
 	if reusable && !ref.pinned() {
-		return c.unproven(ref), nil
+		return byName, nil
 	}
 	artifact, err := c.fetchFromRegistry(ctx, ref)
 	if err != nil && reusable && ctx.Err() == nil && IsUnavailable(err) {
-		return c.unproven(ref), nil
+		return byName, nil
 	}
 	return artifact, c.store.explain(err, unproven)
-}
-
-// unproven is the module that is in the store under the name of ref. Nothing says that it is the right one, so it has no
-// digest: not even that in the reference, which is the manifest's and not the file's.
-func (c *Client) unproven(ref Reference) *Artifact {
-	return newArtifact(ref, name.Digest{}, func(context.Context) ([]byte, error) {
-		return c.store.load(ref, c.maxModuleBytes)
-	})
 }
 
 func (c *Client) fetchFromRegistry(ctx context.Context, ref Reference) (*Artifact, error) {
@@ -163,25 +150,14 @@ func (c *Client) fetchFromRegistry(ctx context.Context, ref Reference) (*Artifac
 	if err != nil {
 		return nil, err
 	}
-	manifests := [][]byte{manifest}
-	module, err := findModule(manifest, func(digest string) ([]byte, error) {
+	a := &Artifact{Reference: ref, Digest: digest, client: c, digest: digest, place: placeRegistry, from: from}
+	a.manifests = [][]byte{manifest}
+	a.layer, err = c.findModule(manifest, func(digest string) ([]byte, error) {
 		_, entry, err := from.manifest(ctx, ref.image.repository.Digest(digest))
-		manifests = append(manifests, entry)
+		a.manifests = append(a.manifests, entry)
 		return entry, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if module.size > c.maxModuleBytes {
-		return nil, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
-	}
-	return newArtifact(ref, digest, func(ctx context.Context) ([]byte, error) {
-		content, err := c.layerContent(ctx, ref, module, func(context.Context) (*repository, error) { return from, nil })
-		if err == nil && ref.pinned() {
-			c.store.keepManifests(manifests)
-		}
-		return content, err
-	}), nil
+	return a, err
 }
 
 // Digest asks the registry what ref means now. The digest is that of the manifest's bytes, not what a header says. The

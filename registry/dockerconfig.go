@@ -22,13 +22,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// DockerConfig is the keychain of Docker's config.json, in the directory that DOCKER_CONFIG names, or else ~/.docker. The
-// file is read each time, so that it may change. For a host it asks, in this order: its entry under credHelpers, its entry
-// under auths, and credsStore.
+// DockerConfig is the keychain of Docker's config.json. The file is read each time, so that it may change. For a host it
+// asks, in this order: its entry under credHelpers, its entry under auths, and credsStore.
 //
 // Docker's own reader is not used: one entry that it cannot decode hides all others, and it takes what is under auths for
 // nothing as soon as there is a credsStore.
-type DockerConfig struct{}
+type DockerConfig struct {
+	Dir string // of config.json; empty: the one that DOCKER_CONFIG names, or else ~/.docker
+}
 
 // helperTimeout bounds a credential helper. They answer at once, or wait for somebody to unlock something, whom a server
 // does not have.
@@ -44,8 +45,8 @@ func (k DockerConfig) Resolve(target authn.Resource) (authn.Authenticator, error
 
 // ResolveContext implements authn.ContextKeychain. Without a file, or an entry in it, the answer is authn.Anonymous. The
 // error says which entry or helper is at fault, and holds no secrets.
-func (DockerConfig) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
-	file, err := dockerConfigFile()
+func (k DockerConfig) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	file, err := k.file()
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +71,8 @@ func (DockerConfig) ResolveContext(ctx context.Context, target authn.Resource) (
 	return authn.FromConfig(found), nil
 }
 
-func dockerConfigFile() (string, error) {
-	dir := os.Getenv("DOCKER_CONFIG")
+func (k DockerConfig) file() (string, error) {
+	dir := cmp.Or(k.Dir, os.Getenv("DOCKER_CONFIG"))
 	if dir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {

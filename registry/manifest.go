@@ -84,8 +84,16 @@ func (m manifest) entryFor(os, architecture string) (descriptor, error) {
 
 // findModule finds the module's layer in a manifest, through this platform's entry if it is an index. byDigest returns the
 // manifest with that digest and has checked that it is the one: the layer is so part of what the first manifest's digest
-// stands for.
-func findModule(content []byte, byDigest func(digest string) ([]byte, error)) (layer, error) {
+// stands for. A module beyond the client's limit is a *TooLargeError.
+func (c *Client) findModule(content []byte, byDigest func(digest string) ([]byte, error)) (layer, error) {
+	module, err := findLayer(content, byDigest)
+	if err == nil && module.size > c.maxModuleBytes {
+		err = &TooLargeError{What: "module", Limit: c.maxModuleBytes}
+	}
+	return module, err
+}
+
+func findLayer(content []byte, byDigest func(digest string) ([]byte, error)) (layer, error) {
 	m, err := parseManifest(content)
 	if err != nil {
 		return layer{}, err

@@ -14,7 +14,7 @@ func FuzzManifest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		// A registry may answer with the same again for the entry of an index: that ends too.
-		if l, err := findModule(content, func(string) ([]byte, error) { return content, nil }); err == nil && len(l.digest.Hex) != 64 {
+		if l, err := findLayer(content, func(string) ([]byte, error) { return content, nil }); err == nil && len(l.digest.Hex) != 64 {
 			t.Errorf("found layer %+v", l)
 		}
 		m, err := parseManifest(content)

@@ -41,29 +41,30 @@ func (s Store) loadManifest(digest string, limit int64) ([]byte, error) {
 	return content, checkSHA256(content, strings.TrimPrefix(digest, "sha256:"))
 }
 
-// provenLayer returns the module's layer by the stored manifests of a reference by digest, if a file for the module is in
-// the store too. Whether that file is the layer's content is for layerContent to say. The error says what is missing.
-func (c *Client) provenLayer(ref Reference) (layer, error) {
+// fetchFromStore is fetch by the stored manifests of a reference by digest, if a file for the module is in the store too.
+// Whether that file is the layer's content layerContent checks. The error says what is missing.
+func (c *Client) fetchFromStore(ref Reference) (*Artifact, error) {
 	switch {
 	case !ref.pinned():
-		return layer{}, errors.New("what a tag means only the registry can say")
+		return nil, errors.New("what a tag means only the registry can say")
 	case !c.store.holds(ref):
-		return layer{}, errors.New("no such module is in it")
+		return nil, errors.New("no such module is in it")
 	}
-	manifest, err := c.store.loadManifest(ref.image.digest, c.maxManifestBytes)
+	byDigest := func(digest string) ([]byte, error) { return c.store.loadManifest(digest, c.maxManifestBytes) }
+	manifest, err := byDigest(ref.image.digest)
 	if err != nil {
-		return layer{}, fmt.Errorf("manifest: %w", err)
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	module, err := findModule(manifest, func(digest string) ([]byte, error) {
-		return c.store.loadManifest(digest, c.maxManifestBytes)
-	})
-	if err != nil {
-		return layer{}, fmt.Errorf("manifest: %w", err)
+	module, err := c.findModule(manifest, byDigest)
+	var large *TooLargeError
+	switch {
+	case errors.As(err, &large):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	if module.size > c.maxModuleBytes {
-		return layer{}, &TooLargeError{What: "module", Limit: c.maxModuleBytes}
-	}
-	return module, nil
+	digest := ref.image.repository.Digest(ref.image.digest)
+	return &Artifact{Reference: ref, Digest: digest, client: c, digest: digest, place: placeRegistry, layer: module}, nil
 }
 
 // explain adds to the error of a registry that cannot be asked why the store cannot answer instead.

@@ -47,9 +47,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	for _, warning := range f.warnings {
 		log.Warn("configuration", zap.String("warning", warning))
 	}
-	if err := useDockerConfig(o.dockerConfig, log); err != nil {
-		return err
-	}
+	checkDockerConfig(o.dockerConfig, log)
 	// Guests may keep as many processors busy as there are evaluations: one more lets timers and the network go on.
 	goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), o.workers+1))
 	engine, err := runtime.Open(ctx, runtime.Config{
@@ -102,15 +100,14 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	}), log).Run(ctx)
 }
 
-// useDockerConfig points Docker's own libraries to a directory, if one is named.
-func useDockerConfig(directory string, log *zap.Logger) error {
+// checkDockerConfig warns of a directory that holds no credentials.
+func checkDockerConfig(directory string, log *zap.Logger) {
 	if directory == "" {
-		return nil
+		return
 	}
 	if _, err := os.Stat(filepath.Join(directory, "config.json")); err != nil {
 		log.Warn("registries are asked without credentials: --docker-config-json-path must name the directory that holds config.json", zap.Error(err))
 	}
-	return os.Setenv("DOCKER_CONFIG", directory)
 }
 
 // calledOff is why the start failed: err, unless it was called off, which would fail everything.
@@ -165,6 +162,7 @@ func readFiles(o options, log *zap.Logger) (files, error) {
 func openRegistries(o options, f files) (*registry.Client, error) {
 	client, err := registry.Open(registry.Config{
 		Sources:     f.sources,
+		Keychain:    registry.DockerConfig{Dir: o.dockerConfig},
 		StoreDir:    o.downloadDir,
 		ReuseStored: f.verification == nil,
 	})

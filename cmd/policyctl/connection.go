@@ -24,16 +24,14 @@ func (f *connectionFlags) add(flags *pflag.FlagSet) {
 	f.sources.add(flags, "sources-path", "", "FILE", "insecure registries, their CAs, proxies, YAML; without it sources.yaml in the configuration directory, if that exists")
 }
 
-// open returns a client that follows the flags. What cfg says of sources is replaced.
+// open returns a client that follows the flags. What cfg says of sources and credentials is replaced.
 func (f *connectionFlags) open(p places, cfg registry.Config, log *zap.Logger) (*registry.Client, error) {
-	if err := f.useDockerConfig(log); err != nil {
-		return nil, err
-	}
+	f.checkDockerConfig(log)
 	sources, err := f.readSources(p, log)
 	if err != nil {
 		return nil, saidf("Error getting remote server options: %w", err)
 	}
-	cfg.Sources = sources
+	cfg.Sources, cfg.Keychain = sources, registry.DockerConfig{Dir: f.dockerConfig.Text}
 	client, err := registry.Open(cfg)
 	if err != nil {
 		return nil, saidf("Error getting remote server options: %w", err)
@@ -41,16 +39,15 @@ func (f *connectionFlags) open(p places, cfg registry.Config, log *zap.Logger) (
 	return client, nil
 }
 
-// useDockerConfig points Docker's own libraries to the directory of the flag.
-func (f *connectionFlags) useDockerConfig(log *zap.Logger) error {
+// checkDockerConfig warns of a directory that holds no credentials.
+func (f *connectionFlags) checkDockerConfig(log *zap.Logger) {
 	if !f.dockerConfig.Given {
-		return nil
+		return
 	}
 	file := filepath.Join(f.dockerConfig.Text, "config.json")
 	if _, err := os.Stat(file); err != nil {
 		log.Warn("Docker config file not found. Check if you are pointing to the directory containing the file. The file path should be " + file + ".")
 	}
-	return os.Setenv("DOCKER_CONFIG", f.dockerConfig.Text)
 }
 
 func (f *connectionFlags) readSources(p places, log *zap.Logger) (registry.Sources, error) {
