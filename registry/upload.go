@@ -56,8 +56,10 @@ func (r *repository) uploadOnce(ctx context.Context, content []byte) error {
 	return r.endUpload(ctx, location, content, digestOf(content))
 }
 
+// hasBlob asks whether a blob need not be uploaded. A registry that refuses the question as such gets the blob.
 func (r *repository) hasBlob(ctx context.Context, digest string) (bool, error) {
-	resp, err := r.send(ctx, http.MethodHead, r.url("blobs", digest), nil, nil, http.StatusOK, http.StatusNotFound)
+	resp, err := r.send(ctx, http.MethodHead, r.url("blobs", digest), nil, nil,
+		http.StatusOK, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented)
 	if err != nil {
 		return false, err
 	}

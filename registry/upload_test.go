@@ -116,6 +116,29 @@ func TestChunkedUploads(t *testing.T) {
 	}
 }
 
+// TestPushWithoutHEAD holds that a registry which refuses to be asked whether it has a blob gets the blob.
+func TestPushWithoutHEAD(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []int{http.StatusMethodNotAllowed, http.StatusNotImplemented} {
+		t.Run(http.StatusText(refusal), func(t *testing.T) {
+			s := plainServer(t)
+			s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead {
+					w.WriteHeader(refusal)
+				}
+			})
+			module := wasm("x")
+			if _, err := open(t, registry.Config{Sources: s.trusting()}).Push(t.Context(), parse(t, s.host+"/p:1"), module, nil); err != nil {
+				t.Fatal(err)
+			}
+			got, err := pull(t, open(t, registry.Config{Sources: s.trusting()}), s.host+"/p:1")
+			if err != nil || !slices.Equal(got, module) {
+				t.Errorf("pulled %q, error %v", got, err)
+			}
+		})
+	}
+}
+
 // minChunk begins an upload as the in-process registry does, and asks for larger chunks.
 func minChunk(size string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
