@@ -90,7 +90,7 @@ func Open(cfg Config) (*Client, error) {
 // limits, until ctx ends. Signature lookups use them, so that they reach a registry exactly as pulls do.
 func (c *Client) RemoteOptions(ctx context.Context) []remote.Option {
 	return []remote.Option{
-		remote.WithTransport(&manifestLimit{next: c.transport, limit: c.maxManifestBytes}),
+		remote.WithTransport(&referrersGuard{next: &manifestLimit{next: c.transport, limit: c.maxManifestBytes}}),
 		remote.WithAuthFromKeychain(optionalCredentials{c.keychain}),
 		remote.WithContext(ctx),
 		// The transport has done so already.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,7 +12,9 @@ import (
 
 	"policy-server/cmd/internal/usage"
 	"policy-server/registry"
+	"policy-server/registry/evidence"
 	"policy-server/registry/sign"
+	"policy-server/registry/verify"
 )
 
 // signing is what the command line of sign asks for.
@@ -101,9 +104,42 @@ func (s *signing) sign(ctx context.Context, p *program, uri string) error {
 	if err != nil {
 		return err
 	}
+	if err := findAgain(ctx, client, receipt); err != nil {
+		return err
+	}
 	logReceipt(log, receipt)
 	_, err = fmt.Fprintf(p.stdout, "Policy successfully signed: %s\n", receipt.Digest)
 	return err
+}
+
+// lostError reports a signature that was pushed and that nobody will find.
+type lostError struct {
+	receipt sign.Receipt
+	err     error // why it could not be looked for; nil: it is not among what there is
+}
+
+func (e *lostError) Error() string {
+	text := fmt.Sprintf("the signature %s of %s was pushed, and the registry does not list it", e.receipt.Layer, e.receipt.Digest)
+	if e.err != nil {
+		text += ": " + e.err.Error()
+	}
+	return text
+}
+
+func (e *lostError) Unwrap() error { return e.err }
+
+// Hint says what the user can do next.
+func (e *lostError) Hint() string {
+	return "sign with --layout legacy, which needs no list of referrers, or have the registry's referrers API mended"
+}
+
+// findAgain looks for what was signed as a verifier does. A registry may take a signature and not list it.
+func findAgain(ctx context.Context, client *registry.Client, receipt sign.Receipt) error {
+	list, err := verify.List(ctx, receipt.Digest, client.RemoteOptions(ctx))
+	if slices.ContainsFunc(list, func(found evidence.Found) bool { return found.Layer == receipt.Layer }) {
+		return nil
+	}
+	return &lostError{receipt, err}
 }
 
 // config says who signs, and who bears witness.

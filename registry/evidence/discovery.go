@@ -18,6 +18,7 @@ type place struct {
 	layout Layout
 	found  []Candidate // in no way checked
 	err    error       // why there may be more
+	odd    string      // what answered for a list of referrers and was none; "" usually
 }
 
 // Discovery is what the places of a digest's signatures answered.
@@ -28,6 +29,10 @@ func (d Discovery) Candidates() []Candidate { return slices.Concat(d[0].found, d
 
 // Err says why there may be more; nil when both places answered.
 func (d Discovery) Err() error { return errors.Join(d[0].err, d[1].err) }
+
+// Odd is what the registry's endpoint for referrers answered in place of a list: it was taken for one that is not there. It
+// is "" for registries that answer properly.
+func (d Discovery) Odd() string { return d[0].odd + d[1].odd }
 
 // Unreachable are the layouts that could not be asked for.
 func (d Discovery) Unreachable() map[Layout]bool {
@@ -60,11 +65,12 @@ func Discover(
 	answers := make(chan place)
 	go func() {
 		found, err := legacySignatures(ctx, puller, d)
-		answers <- place{LayoutLegacy, found, err}
+		answers <- place{layout: LayoutLegacy, found: found, err: err}
 	}()
 	go func() {
+		ctx, answer := registry.WatchReferrers(ctx)
 		found, err := bundleSignatures(ctx, puller, d, reach)
-		answers <- place{LayoutBundle, found, err}
+		answers <- place{layout: LayoutBundle, found: found, err: err, odd: answer.String()}
 	}()
 	first := <-answers
 	second, silent := awaitPlace(answers)

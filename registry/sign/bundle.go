@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -39,10 +40,10 @@ func statement(d name.Digest, annotations map[string]string) ([]byte, error) {
 
 // attachBundle makes signed a referrer of d: through the registry's list of them, or the tag that stands for it where
 // there is none.
-func (s *Signer) attachBundle(ctx context.Context, d name.Digest, signed *protobundle.Bundle) error {
+func (s *Signer) attachBundle(ctx context.Context, d name.Digest, signed *protobundle.Bundle) (v1.Hash, error) {
 	document, err := protojson.Marshal(signed)
 	if err != nil {
-		return err
+		return v1.Hash{}, err
 	}
-	return ociremote.WriteAttestationNewBundleFormat(d, document, predicateType, ociremote.WithRemoteOptions(s.cfg.Remote(ctx)...))
+	return hashOf(document), ociremote.WriteAttestationNewBundleFormat(d, document, predicateType, ociremote.WithRemoteOptions(s.cfg.Remote(ctx)...))
 }

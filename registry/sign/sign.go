@@ -8,11 +8,14 @@ package sign
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
@@ -67,11 +70,12 @@ func New(cfg Config) (*Signer, error) {
 type Receipt struct {
 	Digest     name.Digest
 	Layout     Layout
-	Key        string // fingerprint of the key, as registry/verify prints it; "" for a keyless signature
-	Identity   string // of the certificate; "" for a key's signature
-	Issuer     string // that vouched for the identity
-	LogIndex   *int64 // of the transparency log's entry; nil without one
-	Timestamps int    // of timestamp authorities
+	Layer      v1.Hash // of what was signed (legacy) or the bundle, by which the signature is found again
+	Key        string  // fingerprint of the key, as registry/verify prints it; "" for a keyless signature
+	Identity   string  // of the certificate; "" for a key's signature
+	Issuer     string  // that vouched for the identity
+	LogIndex   *int64  // of the transparency log's entry; nil without one
+	Timestamps int     // of timestamp authorities
 }
 
 // Sign signs d with annotations, which may be nil, and adds the signature to those d has. Nothing is written to the
@@ -89,27 +93,32 @@ func (s *Signer) Sign(ctx context.Context, d name.Digest, layout Layout, annotat
 	if err != nil {
 		return Receipt{}, fmt.Errorf("sign %s: %w", d, err)
 	}
-	if err := attach(ctx, signed); err != nil {
+	if receipt.Layer, err = attach(ctx, signed); err != nil {
 		return Receipt{}, newAttachError(d, err)
 	}
 	return receipt, nil
 }
 
 // prepare returns what is signed in a layout, and how the signature gets into the registry.
-func (s *Signer) prepare(d name.Digest, layout Layout, annotations map[string]string) (sign.Content, func(context.Context, *protobundle.Bundle) error, error) {
+func (s *Signer) prepare(d name.Digest, layout Layout, annotations map[string]string) (sign.Content, func(context.Context, *protobundle.Bundle) (v1.Hash, error), error) {
 	switch layout {
 	case Bundle:
 		statement, err := statement(d, annotations)
-		return &sign.DSSEData{Data: statement, PayloadType: statementType}, func(ctx context.Context, signed *protobundle.Bundle) error {
+		return &sign.DSSEData{Data: statement, PayloadType: statementType}, func(ctx context.Context, signed *protobundle.Bundle) (v1.Hash, error) {
 			return s.attachBundle(ctx, d, signed)
 		}, err
 	case Legacy:
 		claims, err := Claims(d, annotations)
-		return &sign.PlainData{Data: claims}, func(ctx context.Context, signed *protobundle.Bundle) error {
-			return s.attachLegacy(ctx, d, claims, signed)
+		return &sign.PlainData{Data: claims}, func(ctx context.Context, signed *protobundle.Bundle) (v1.Hash, error) {
+			return hashOf(claims), s.attachLegacy(ctx, d, claims, signed)
 		}, err
 	}
 	return nil, nil, fmt.Errorf("%q is no layout; known: %s, %s", layout, Bundle, Legacy)
+}
+
+func hashOf(content []byte) v1.Hash {
+	sum := sha256.Sum256(content)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
 // sign makes a signature and collects what bears witness of it. Whatever the layout, it comes as a bundle.

@@ -15,6 +15,7 @@ type UnverifiedError struct {
 	Needed  int         // anyOf's minimum when that is what failed; 0 when allOf did
 	Got     int         // constraints of anyOf that were met
 	Signers bool        // Needed and Got count distinct signers
+	Odd     string      // what the registry answered in place of a list of referrers; "" usually
 }
 
 // RefusesDigest marks the error as certain: the digest was looked at, and must not run (policy.Refusal).
@@ -52,6 +53,9 @@ func (e *UnverifiedError) describe(what string) string {
 	}
 	if e.Found == 0 {
 		fmt.Fprintf(&text, "no %s found for image: %s", what, e.Digest.Name())
+		if e.Odd != "" {
+			fmt.Fprintf(&text, "; for its list of referrers the registry answered %s, which is no image index", e.Odd)
+		}
 		return text.String()
 	}
 	var lines []string

@@ -84,7 +84,7 @@ func (e evaluation) signers(image name.Digest, by AnyOf, options Options) ([]Sig
 	case found.Err() != nil && len(e.found) == 0:
 		return nil, &LookupError{Digest: image, Err: found.Err()}
 	}
-	unverified.Digest = image
+	unverified.Digest, unverified.Odd = image, found.Odd()
 	if found.Err() != nil {
 		return nil, &LookupError{Digest: image, Err: found.Err(), Rest: unverified}
 	}

@@ -117,7 +117,7 @@ func (v *Verifier) Check(ctx context.Context, d name.Digest) (Report, error) {
 		report.Digest = proof.Signed(d)
 		return report, nil
 	}
-	unverified.Digest = d
+	unverified.Digest, unverified.Odd = d, found.Odd()
 	if found.Err() == nil {
 		return Report{}, unverified
 	}
