@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,8 +55,8 @@ func (a *Artifact) HasDigest() bool { return a.digest.DigestStr() != "" }
 // the file there is what the manifest promises, else from the registry, by digest: a tag that moved and a registry that
 // changed its mind since Fetch make no difference. They are checked, then stored, then returned; the caller owns them.
 //
-// A download that is cut off goes on where it ended, and callers who want the same module at once share one. The error is a
-// *FetchError, around *DigestMismatchError, *TooLargeError and *StalledError among others.
+// A download that is cut off goes on where it ended. Callers who want the same module at the same time share one
+// download, which goes on while one of them waits. The error is a *FetchError, around *DigestMismatchError, *TooLargeError and *StalledError among others.
 func (a *Artifact) Module(ctx context.Context, v VerifiedDigest) ([]byte, error) {
 	module, err := a.module(ctx, v)
 	if err != nil {
@@ -95,11 +96,21 @@ func (c *Client) read(ctx context.Context, a *Artifact) ([]byte, error) {
 	case placeStore:
 		return c.store.load(a.Reference, c.maxModuleBytes)
 	}
-	content, err := c.downloads.do(ctx, a.Reference.URI()+" "+a.layer.digest.Hex, func(ctx context.Context) ([]byte, error) {
+	content, err := c.download(ctx, a.Reference.URI()+" "+a.layer.digest.Hex, func(ctx context.Context) ([]byte, error) {
 		return c.layerContent(ctx, a)
 	})
 	if err == nil && a.Reference.pinned() {
 		c.store.keepManifests(a.manifests)
+	}
+	return content, err
+}
+
+// download returns what fetch returns, for this caller or for another one with the same key who is at it already. Each owns
+// its content.
+func (c *Client) download(ctx context.Context, key string, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
+	content, shared, err := c.downloads.DoShared(ctx, key, fetch)
+	if shared {
+		content = bytes.Clone(content)
 	}
 	return content, err
 }
@@ -134,7 +145,7 @@ func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) 
 	if c.reuseStored && ref.download == ref.URI() && c.store.holds(ref) {
 		return c.store.load(ref, c.maxModuleBytes)
 	}
-	return c.downloads.do(ctx, ref.download, func(ctx context.Context) ([]byte, error) {
+	return c.download(ctx, ref.download, func(ctx context.Context) ([]byte, error) {
 		d := download{
 			open: func(ctx context.Context, header http.Header) (*http.Response, error) {
 				return c.request(ctx, ref.download, header)

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"policy-server/flight"
 )
 
 // The limits a Config without its own ones has. Real policies are below 10 MiB, but interpreters compiled to WebAssembly
@@ -50,7 +52,7 @@ type Client struct {
 	retries          Retries
 	keychain         authn.Keychain
 	store            Store
-	downloads        flights
+	downloads        *flight.Group[string, []byte] // for as long as anybody waits
 	reuseStored      bool
 	maxModuleBytes   int64
 	maxManifestBytes int64
@@ -80,6 +82,7 @@ func Open(cfg Config) (*Client, error) {
 		retries:          cfg.Retries,
 		keychain:         cfg.Keychain,
 		store:            NewStore(cfg.StoreDir),
+		downloads:        flight.NewGroup(flight.GroupConfig[string, []byte]{}),
 		reuseStored:      cfg.ReuseStored,
 		maxModuleBytes:   cfg.MaxModuleBytes,
 		maxManifestBytes: cfg.MaxManifestBytes,

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"policy-server/hostcalls"
+	"policy-server/flight"
 )
 
 // Config configures a Cluster. The zero value is good.
@@ -47,9 +47,9 @@ const (
 type Cluster struct {
 	client     rest.Interface
 	log        *zap.Logger
-	discovered *hostcalls.Memo[kinds] // by root
-	objects    *hostcalls.Memo[[]byte]
-	verdicts   *hostcalls.Memo[[]byte]
+	discovered *flight.Memo[string, kinds] // by root
+	objects    *flight.Memo[string, []byte]
+	verdicts   *flight.Memo[string, []byte]
 	watches    *watches
 }
 
@@ -89,14 +89,16 @@ func Open(cfg Config) (*Cluster, error) {
 	if cfg.Memory == 0 {
 		cfg.Memory = DefaultMemory
 	}
-	length := func(text []byte) int { return len(text) }
+	length := func(key string, text []byte) int { return len(key) + len(text) }
 	return &Cluster{
-		client:     client,
-		log:        cfg.Log,
-		discovered: hostcalls.NewMemo(discoveredFor, discoveredMost, func(known kinds) int { return len(known) + 1 }),
-		objects:    hostcalls.NewMemo(remember, objectBytes, length),
-		verdicts:   hostcalls.NewMemo(remember, verdictBytes, length),
-		watches:    newWatches(cfg.Idle, cfg.Memory),
+		client: client,
+		log:    cfg.Log,
+		discovered: flight.NewMemo(flight.MemoConfig[string, kinds]{
+			Lifetime: discoveredFor, Limit: discoveredMost, Cost: func(root string, known kinds) int { return len(root) + len(known) + 1 },
+		}),
+		objects:  flight.NewMemo(flight.MemoConfig[string, []byte]{Lifetime: remember, Limit: objectBytes, Cost: length}),
+		verdicts: flight.NewMemo(flight.MemoConfig[string, []byte]{Lifetime: remember, Limit: verdictBytes, Cost: length}),
+		watches:  newWatches(cfg.Idle, cfg.Memory),
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"policy-server/flight"
 	"policy-server/hostcalls"
 	"policy-server/registry"
 )
@@ -33,7 +34,9 @@ type inquiry func(ctx context.Context, client *registry.Client, image registry.R
 // about makes a capability of an inquiry. Its request is a JSON string, the image as users write it: "ghcr.io/acme/app:1".
 // Successes are remembered under exactly that text.
 func about(variant string, client *registry.Client, ask inquiry) hostcalls.Understanding {
-	answers := hostcalls.NewMemo(remember, rememberBytes, func(answer []byte) int { return len(answer) })
+	answers := flight.NewMemo(flight.MemoConfig[string, []byte]{
+		Lifetime: remember, Limit: rememberBytes, Cost: func(image string, answer []byte) int { return len(image) + len(answer) },
+	})
 	return func(payload []byte) (hostcalls.Request, error) {
 		var image string
 		if err := json.Unmarshal(payload, &image); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"go.uber.org/zap"
 
+	"policy-server/flight"
 	"policy-server/hostcalls"
 	"policy-server/registry"
 	"policy-server/registry/trust"
@@ -38,6 +39,9 @@ const (
 	// connections and signatures of megabytes to be forgotten about.
 	maxAbandoned = 16
 
+	// What an entry takes beyond its value: key, list element and its place in the map, rounded up.
+	entryCost = 512
+
 	// Resolved references are small and need no setting: what a cluster runs in a minute.
 	digestCacheBytes = 8 << 20
 )
@@ -48,8 +52,8 @@ type ImageVerifier struct {
 	client  *registry.Client
 	log     *zap.Logger
 	trust   atomic.Pointer[trustInForce]
-	digests *memo[string, name.Digest]
-	answers *memo[question, []byte]
+	digests *flight.Memo[string, name.Digest]
+	answers *flight.Memo[question, []byte]
 }
 
 // trustInForce is where the trust root comes from. Answers given under one do not serve under the next.
@@ -70,30 +74,30 @@ type question struct {
 func NewImageVerifier(
 	client *registry.Client, source trust.Source, cfg CacheConfig, log *zap.Logger,
 ) *ImageVerifier {
-	panicked := func(cause any, stack []byte) {
+	panicked := func(cause any, stack []byte) error {
 		log.Error("image verification panicked", zap.Any("cause", cause), zap.ByteString("stack", stack))
+		return fmt.Errorf("internal error: %v", cause)
 	}
 	v := &ImageVerifier{
 		client: client,
 		log:    log,
-		digests: newMemo[string](memoConfig[name.Digest]{
-			lifetime:     cfg.DigestLifetime,
-			isAnswer:     func(error) bool { return false },
-			size:         func(d name.Digest) int { return 2 * len(d.Name()) },
-			limit:        digestCacheBytes,
-			maxAbandoned: maxAbandoned,
-			flightTime:   flightTime,
-			panicked:     panicked,
+		digests: flight.NewMemo(flight.MemoConfig[string, name.Digest]{
+			Lifetime:     cfg.DigestLifetime,
+			Cost:         func(_ string, d name.Digest) int { return entryCost + 2*len(d.Name()) },
+			Limit:        digestCacheBytes,
+			MaxAbandoned: maxAbandoned,
+			FlightTime:   flightTime,
+			Panicked:     panicked,
 		}),
-		answers: newMemo[question](memoConfig[[]byte]{
-			lifetime:        cfg.Lifetime,
-			refusedLifetime: cfg.RefusedLifetime,
-			isAnswer:        isRefusal,
-			size:            func(answer []byte) int { return len(answer) },
-			limit:           cfg.Bytes,
-			maxAbandoned:    maxAbandoned,
-			flightTime:      flightTime,
-			panicked:        panicked,
+		answers: flight.NewMemo(flight.MemoConfig[question, []byte]{
+			Lifetime:        cfg.Lifetime,
+			RefusedLifetime: cfg.RefusedLifetime,
+			IsAnswer:        isRefusal,
+			Cost:            func(_ question, answer []byte) int { return entryCost + len(answer) },
+			Limit:           cfg.Bytes,
+			MaxAbandoned:    maxAbandoned,
+			FlightTime:      flightTime,
+			Panicked:        panicked,
 		}),
 	}
 	v.trust.Store(&trustInForce{source: source})
@@ -117,8 +121,8 @@ func (v *ImageVerifier) SetTrust(source trust.Source) {
 
 // Close ends what is still under way and waits for it.
 func (v *ImageVerifier) Close() {
-	v.digests.close()
-	v.answers.close()
+	v.digests.Close()
+	v.answers.Close()
 }
 
 // Capabilities returns what answers the capabilities that verify images.
@@ -235,14 +239,14 @@ func (v *ImageVerifier) ask(ctx context.Context, in verification) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	digest, err := v.digests.get(ctx, image.resolved, func(ctx context.Context) (name.Digest, error) {
+	digest, err := v.digests.Do(ctx, image.resolved, func(ctx context.Context) (name.Digest, error) {
 		return v.client.Digest(ctx, image.Reference)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to get image trusted layers: Cannot fetch manifest of %s: %w", image.resolved, err)
 	}
 	asked := question{image: digest.Name(), constraints: in.constraints, trust: in.generation}
-	answer, err := v.answers.get(ctx, asked, func(ctx context.Context) ([]byte, error) {
+	answer, err := v.answers.Do(ctx, asked, func(ctx context.Context) ([]byte, error) {
 		answer, err := in.check(ctx, digest)
 		v.logOutcome(image.resolved, digest, err)
 		return answer, err

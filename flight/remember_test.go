@@ -1,4 +1,4 @@
-package hostcalls_test
+package flight
 
 import (
 	"context"
@@ -10,15 +10,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"policy-server/hostcalls"
 )
 
-func length(s string) int { return len(s) }
+// remembering keeps answers for a lifetime, as far as their lengths and those of their keys are within limit together.
+func remembering(lifetime time.Duration, limit int64) *Memo[string, string] {
+	return NewMemo(MemoConfig[string, string]{Lifetime: lifetime, Limit: limit, Cost: func(key, answer string) int { return len(key) + len(answer) }})
+}
 
-func TestMemo(t *testing.T) {
+func TestRemembering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memo, acts := hostcalls.NewMemo(time.Minute, 12, length), 0 // two answers of five bytes and a key
+		memo, acts := remembering(time.Minute, 12), 0 // two answers of five bytes and a key
 		act := func(context.Context) (string, error) { acts++; return "abcde", nil }
 		fail := func(context.Context) (string, error) { acts++; return "", errors.New("no") }
 		for i, step := range []struct {
@@ -34,9 +35,9 @@ func TestMemo(t *testing.T) {
 			{"a", act, time.Minute, true},  // too old
 			{"b", act, time.Second, true},  // too old
 			{"a", act, time.Second, false}, // both fit
-			{"c", act, time.Second, true},  // pushes the oldest out
-			{"b", act, 0, false},           // the younger one stayed
-			{"a", act, 0, true},            // the oldest is gone
+			{"c", act, time.Second, true},  // pushes out the one that was not asked for longest
+			{"a", act, 0, false},           // the other one stayed
+			{"b", act, 0, true},            // that one is gone
 		} {
 			time.Sleep(step.after)
 			before := acts
@@ -53,8 +54,8 @@ func TestMemo(t *testing.T) {
 	})
 }
 
-func TestMemo_tooLargeToKeep(t *testing.T) {
-	memo, acts := hostcalls.NewMemo(time.Minute, 10, length), 0
+func TestRemembering_tooLargeToKeep(t *testing.T) {
+	memo, acts := remembering(time.Minute, 10), 0
 	for range 2 {
 		answer, err := memo.Do(t.Context(), "a", func(context.Context) (string, error) { acts++; return strings.Repeat("a", 11), nil })
 		if err != nil || len(answer) != 11 {
@@ -66,9 +67,9 @@ func TestMemo_tooLargeToKeep(t *testing.T) {
 	}
 }
 
-func TestMemo_panics(t *testing.T) {
-	memo := hostcalls.NewMemo(time.Minute, 10, length)
-	if _, err := memo.Do(t.Context(), "a", func(context.Context) (string, error) { panic("out of luck") }); err == nil || err.Error() != "host call panicked: out of luck" {
+func TestRemembering_panics(t *testing.T) {
+	memo := remembering(time.Minute, 10)
+	if _, err := memo.Do(t.Context(), "a", func(context.Context) (string, error) { panic("out of luck") }); err == nil || err.Error() != "internal error: out of luck" {
 		t.Errorf("error is %v", err)
 	}
 	if answer, err := memo.Do(t.Context(), "a", func(context.Context) (string, error) { return "b", nil }); answer != "b" || err != nil {
@@ -77,9 +78,9 @@ func TestMemo_panics(t *testing.T) {
 }
 
 // One who gives up takes nothing from the others; the last one who does stops the act.
-func TestMemo_givingUp(t *testing.T) {
+func TestRemembering_givingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memo := hostcalls.NewMemo(time.Minute, 10, length)
+		memo := remembering(time.Minute, 10)
 		stopped := false
 		slow := func(ctx context.Context) (string, error) {
 			select {
@@ -119,8 +120,8 @@ func TestMemo_givingUp(t *testing.T) {
 	})
 }
 
-func TestMemo_hammer(t *testing.T) {
-	memo := hostcalls.NewMemo(time.Millisecond, 20, length)
+func TestRemembering_hammer(t *testing.T) {
+	memo := remembering(time.Millisecond, 20)
 	var acts atomic.Int32
 	var callers sync.WaitGroup
 	for caller := range 8 {

@@ -1,4 +1,4 @@
-package oci
+package flight
 
 import (
 	"context"
@@ -9,23 +9,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"policy-server/hostcalls"
 )
 
 var errRefused = errors.New("refused")
 
 // newTestMemo keeps values for a minute and refusals for a second, lets two flights go on, and flies for ten seconds.
-func newTestMemo() *memo[string, int] {
-	return newMemo[string](memoConfig[int]{
-		lifetime:        time.Minute,
-		refusedLifetime: time.Second,
-		isAnswer:        func(err error) bool { return errors.Is(err, errRefused) },
-		size:            func(int) int { return 8 },
-		limit:           1 << 20,
-		maxAbandoned:    2,
-		flightTime:      10 * time.Second,
-		panicked:        func(any, []byte) {},
+func newTestMemo() *Memo[string, int] {
+	return NewMemo(MemoConfig[string, int]{
+		Lifetime:        time.Minute,
+		RefusedLifetime: time.Second,
+		IsAnswer:        func(err error) bool { return errors.Is(err, errRefused) },
+		Cost:            func(string, int) int { return 8 },
+		Limit:           1 << 20,
+		MaxAbandoned:    2,
+		FlightTime:      10 * time.Second,
 	})
 }
 
@@ -48,14 +45,14 @@ func (s *slow) find(ctx context.Context) (int, error) {
 }
 
 // ask asks for as long as patience lasts.
-func ask(t *testing.T, m *memo[string, int], key string, patience time.Duration, find func(context.Context) (int, error)) (int, error) {
+func ask(t *testing.T, m *Memo[string, int], key string, patience time.Duration, find func(context.Context) (int, error)) (int, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return m.get(ctx, key, find)
+	return m.Do(ctx, key, find)
 }
 
 // left waits until nothing moves, and returns how many flights there are and how many of them nobody waits for.
-func (m *memo[K, V]) left() (flights, abandoned int) {
+func left(m *Memo[string, int]) (flights, abandoned int) {
 	synctest.Wait()
 	return m.flights.Underway()
 }
@@ -100,7 +97,7 @@ func TestMemo_whoGivesUp(t *testing.T) {
 		if n, err := ask(t, m, "a", time.Hour, s.find); n != 7 || err != nil || time.Since(began) != 5*time.Second {
 			t.Errorf("who has time: %d, %v after %s", n, err, time.Since(began))
 		}
-		if _, abandoned := m.left(); s.asked.Load() != 1 || s.cut.Load() != 0 || abandoned != 0 {
+		if _, abandoned := left(m); s.asked.Load() != 1 || s.cut.Load() != 0 || abandoned != 0 {
 			t.Errorf("found out %d times, cut short %d times, %d abandoned", s.asked.Load(), s.cut.Load(), abandoned)
 		}
 	})
@@ -111,7 +108,7 @@ func TestMemo_resultOfTheAbandoned(t *testing.T) {
 		m, s := newTestMemo(), &slow{n: 7, after: 5 * time.Second}
 		_, _ = ask(t, m, "a", time.Second, s.find)
 		time.Sleep(5 * time.Second)
-		_, abandoned := m.left()
+		_, abandoned := left(m)
 		if n, err := ask(t, m, "a", 0, s.find); n != 7 || err != nil || s.asked.Load() != 1 || abandoned != 0 {
 			t.Errorf("got %d, %v; found out %d times, %d abandoned", n, err, s.asked.Load(), abandoned)
 		}
@@ -125,7 +122,7 @@ func TestMemo_abandonedAreBounded(t *testing.T) {
 		for i := range 5 {
 			_, _ = ask(t, m, fmt.Sprint(i), time.Second, dead.find)
 		}
-		if flights, abandoned := m.left(); dead.cut.Load() != 3 || flights != 2 || abandoned != 2 {
+		if flights, abandoned := left(m); dead.cut.Load() != 3 || flights != 2 || abandoned != 2 {
 			t.Errorf("%d cut short, %d under way, %d abandoned; want 3, 2, 2", dead.cut.Load(), flights, abandoned)
 		}
 		live := &slow{n: 7}
@@ -133,7 +130,7 @@ func TestMemo_abandonedAreBounded(t *testing.T) {
 			t.Errorf("behind a flight that was cut: %d, %v", n, err)
 		}
 		time.Sleep(10 * time.Second) // they end without anybody's help
-		if flights, abandoned := m.left(); dead.cut.Load() != 5 || flights != 0 || abandoned != 0 {
+		if flights, abandoned := left(m); dead.cut.Load() != 5 || flights != 0 || abandoned != 0 {
 			t.Errorf("%d cut short, %d under way, %d abandoned; want 5, 0, 0", dead.cut.Load(), flights, abandoned)
 		}
 	})
@@ -187,11 +184,11 @@ func TestMemo_close(t *testing.T) {
 		}
 		dead := &slow{after: time.Hour}
 		_, _ = ask(t, m, "a", time.Second, dead.find)
-		m.close()
+		m.Close()
 		if dead.cut.Load() != 1 {
 			t.Error("a flight goes on")
 		}
-		if _, err := ask(t, m, "a", time.Second, dead.find); !errors.Is(err, hostcalls.ErrClosed) || dead.asked.Load() != 1 {
+		if _, err := ask(t, m, "a", time.Second, dead.find); !errors.Is(err, ErrClosed) || dead.asked.Load() != 1 {
 			t.Errorf("closed: %v, asked %d times", err, dead.asked.Load())
 		}
 		if n, err := ask(t, m, "known", time.Second, dead.find); n != 7 || err != nil {
@@ -226,7 +223,7 @@ func TestMemo_hammer(t *testing.T) {
 		})
 	}
 	group.Wait()
-	m.close()
+	m.Close()
 	if flights, abandoned := m.flights.Underway(); found.Load() == 0 || abandoned != 0 || flights != 0 {
 		t.Errorf("found out %d times, %d abandoned, %d under way", found.Load(), abandoned, flights)
 	}
