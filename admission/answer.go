@@ -3,6 +3,8 @@ package admission
 import (
 	"math"
 	"strconv"
+
+	"policy-server/jsontext"
 )
 
 // Answer is what a guest says about a request.
@@ -23,20 +25,20 @@ type Answer struct {
 // null means absent, unknown members are ignored. MutatedObject aliases data. Errors: *SyntaxError, *ShapeError.
 func ParseAnswer(data []byte) (Answer, error) {
 	var answer Answer
-	s := &scanner{data: data}
+	s := jsontext.NewScanner(data)
 	if err := record(s, "struct ValidationResponse", &answer, answerSchema); err != nil {
 		return Answer{}, err
 	}
-	return answer, s.end()
+	return answer, s.End()
 }
 
 var answerSchema = []field[Answer]{
-	{"accepted", true, func(s *scanner, a *Answer) error { return readBool(s, &a.Accepted) }},
-	{"message", false, func(s *scanner, a *Answer) error { return readString(s, &a.Message) }},
-	{"code", false, func(s *scanner, a *Answer) error { return readCode(s, &a.Code) }},
-	{"mutated_object", false, func(s *scanner, a *Answer) (err error) { a.MutatedObject, err = s.optional(); return }},
-	{"audit_annotations", false, func(s *scanner, a *Answer) error { return readStringMap(s, &a.AuditAnnotations) }},
-	{"warnings", false, func(s *scanner, a *Answer) error { return readStrings(s, &a.Warnings) }},
+	{"accepted", true, func(s *jsontext.Scanner, a *Answer) error { return readBool(s, &a.Accepted) }},
+	{"message", false, func(s *jsontext.Scanner, a *Answer) error { return readString(s, &a.Message) }},
+	{"code", false, func(s *jsontext.Scanner, a *Answer) error { return readCode(s, &a.Code) }},
+	{"mutated_object", false, func(s *jsontext.Scanner, a *Answer) (err error) { a.MutatedObject, err = s.Optional(); return }},
+	{"audit_annotations", false, func(s *jsontext.Scanner, a *Answer) error { return readStringMap(s, &a.AuditAnnotations) }},
+	{"warnings", false, func(s *jsontext.Scanner, a *Answer) error { return readStrings(s, &a.Warnings) }},
 }
 
 // SettingsAnswer is what a guest says about its settings.
@@ -48,72 +50,72 @@ type SettingsAnswer struct {
 // ParseSettingsAnswer reads a guest's answer to validate_settings: {"valid": bool, "message": string?}.
 func ParseSettingsAnswer(data []byte) (SettingsAnswer, error) {
 	var answer SettingsAnswer
-	s := &scanner{data: data}
+	s := jsontext.NewScanner(data)
 	if err := record(s, "struct SettingsValidationResponse", &answer, settingsAnswerSchema); err != nil {
 		return SettingsAnswer{}, err
 	}
-	return answer, s.end()
+	return answer, s.End()
 }
 
 var settingsAnswerSchema = []field[SettingsAnswer]{
-	{"valid", true, func(s *scanner, a *SettingsAnswer) error { return readBool(s, &a.Valid) }},
-	{"message", false, func(s *scanner, a *SettingsAnswer) error { return readString(s, &a.Message) }},
+	{"valid", true, func(s *jsontext.Scanner, a *SettingsAnswer) error { return readBool(s, &a.Valid) }},
+	{"message", false, func(s *jsontext.Scanner, a *SettingsAnswer) error { return readString(s, &a.Message) }},
 }
 
-func readBool(s *scanner, to *bool) error {
-	raw, err := s.requiredBool()
+func readBool(s *jsontext.Scanner, to *bool) error {
+	raw, err := s.RequiredBool()
 	if err == nil {
 		*to = raw[0] == 't'
 	}
 	return err
 }
 
-func readString(s *scanner, to **string) error {
-	raw, err := s.optionalString()
+func readString(s *jsontext.Scanner, to **string) error {
+	raw, err := s.OptionalString()
 	if err == nil && raw != nil {
-		text := unquote(raw)
+		text := jsontext.Unquote(raw)
 		*to = &text
 	}
 	return err
 }
 
-func readCode(s *scanner, to **int32) error {
-	if null, err := s.null(); null || err != nil {
+func readCode(s *jsontext.Scanner, to **int32) error {
+	if null, err := s.Null(); null || err != nil {
 		return err
 	}
-	if c := s.peek(); c != '-' && !isDigit(c) {
-		return s.mistyped("u16")
+	if c := s.Peek(); c != '-' && !jsontext.IsDigit(c) {
+		return s.Mistyped("u16")
 	}
-	raw, err := s.value()
+	raw, err := s.Value()
 	if err != nil {
 		return err
 	}
 	n, err := strconv.ParseUint(string(raw), 10, 16)
 	if err != nil {
-		return s.shape("invalid value: `%s`, expected an integer from 0 to %d", raw[:min(len(raw), 64)], math.MaxUint16)
+		return s.Shape("invalid value: `%s`, expected an integer from 0 to %d", raw[:min(len(raw), 64)], math.MaxUint16)
 	}
 	code := int32(n)
 	*to = &code
 	return nil
 }
 
-func readStrings(s *scanner, to *[]string) error {
-	if null, err := s.null(); null || err != nil {
+func readStrings(s *jsontext.Scanner, to *[]string) error {
+	if null, err := s.Null(); null || err != nil {
 		return err
 	}
 	*to = []string{}
-	return s.strings(func(raw []byte) { *to = append(*to, unquote(raw)) })
+	return s.Strings(func(raw []byte) { *to = append(*to, jsontext.Unquote(raw)) })
 }
 
-func readStringMap(s *scanner, to *map[string]string) error {
-	if null, err := s.null(); null || err != nil {
+func readStringMap(s *jsontext.Scanner, to *map[string]string) error {
+	if null, err := s.Null(); null || err != nil {
 		return err
 	}
 	*to = map[string]string{}
-	return s.members(func(name string) error {
-		raw, err := s.requiredString()
+	return s.Members(func(name string) error {
+		raw, err := s.RequiredString()
 		if err == nil {
-			(*to)[name] = unquote(raw)
+			(*to)[name] = jsontext.Unquote(raw)
 		}
 		return err
 	})

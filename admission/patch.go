@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"policy-server/jsontext"
 )
 
 // Diff returns the RFC 6902 patch that turns before into after, nil when they are the same document. It uses add,
@@ -44,37 +46,35 @@ type tree struct {
 }
 
 func parseTree(data []byte) (*tree, error) {
-	s := &scanner{data: data}
-	t, err := s.tree()
+	s := jsontext.NewScanner(data)
+	t, err := scanTree(s)
 	if err != nil {
 		return nil, err
 	}
-	return t, s.end()
+	return t, s.End()
 }
 
-func (s *scanner) tree() (*tree, error) {
-	t := &tree{}
-	first := s.peek()
-	start := s.pos
-	var err error
-	switch first {
-	case '{':
-		t.members = map[string]*tree{}
-		err = s.object(func(name []byte) error {
-			child, err := s.tree()
-			t.members[string(name)] = child
-			return err
-		})
-	case '[':
-		err = s.array(func(int) error {
-			child, err := s.tree()
-			t.elements = append(t.elements, child)
-			return err
-		})
-	default:
-		_, err = s.value()
-	}
-	t.raw = s.data[start:s.pos]
+func scanTree(s *jsontext.Scanner) (t *tree, err error) {
+	t = new(tree)
+	t.raw, err = s.Raw(func() error {
+		switch s.Peek() {
+		case '{':
+			t.members = map[string]*tree{}
+			return s.Object(func(name []byte) error {
+				child, err := scanTree(s)
+				t.members[string(name)] = child
+				return err
+			})
+		case '[':
+			return s.Array(func(int) error {
+				child, err := scanTree(s)
+				t.elements = append(t.elements, child)
+				return err
+			})
+		}
+		_, err := s.Value()
+		return err
+	})
 	return t, err
 }
 
@@ -166,14 +166,14 @@ func sameScalar(a, b []byte) bool {
 	}
 	switch {
 	case a[0] == '"' && b[0] == '"':
-		return bytes.Equal(unescape(a[1:len(a)-1]), unescape(b[1:len(b)-1]))
+		return bytes.Equal(jsontext.Unescape(a[1:len(a)-1]), jsontext.Unescape(b[1:len(b)-1]))
 	case isNumber(a) && isNumber(b):
 		return sameNumber(string(a), string(b))
 	}
 	return false
 }
 
-func isNumber(raw []byte) bool { return raw[0] == '-' || isDigit(raw[0]) }
+func isNumber(raw []byte) bool { return raw[0] == '-' || jsontext.IsDigit(raw[0]) }
 
 // sameNumber compares numbers as upstream's parser keeps them: whole numbers of 64 bits exactly, everything else,
 // "-0" included, as a 64-bit float. A whole number never equals a float.

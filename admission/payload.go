@@ -1,5 +1,7 @@
 package admission
 
+import "policy-server/jsontext"
+
 // Payload returns what a guest receives to evaluate r: {"request":REQUEST,"settings":SETTINGS}, without white space
 // between the parts we write. settings must be a JSON object.
 //
@@ -68,7 +70,7 @@ func (m *members) add(name string, raw []byte) {
 	}
 }
 
-func (m *members) addString(name, value string) { m.dst = AppendString(m.name(name), value) }
+func (m *members) addString(name, value string) { m.dst = jsontext.AppendString(m.name(name), value) }
 
 func (m *members) addType(name string, t *typeMeta, resource bool) {
 	if t == nil {

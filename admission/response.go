@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"policy-server/jsontext"
 )
 
 // Response is a verdict on its way to the client. The zero value refuses without saying why.
@@ -116,7 +118,7 @@ func appendNullable(dst []byte, s *string) []byte {
 	if s == nil {
 		return append(dst, "null"...)
 	}
-	return AppendString(dst, *s)
+	return jsontext.AppendString(dst, *s)
 }
 
 func appendAnnotations(dst []byte, annotations map[string]string) []byte {
@@ -129,8 +131,8 @@ func appendAnnotations(dst []byte, annotations map[string]string) []byte {
 			o.dst = append(o.dst, ',')
 		}
 		o.comma = true
-		o.dst = append(AppendString(o.dst, name), ':') // a guest's name may need escaping, ours never do
-		o.dst = AppendString(o.dst, annotations[name])
+		o.dst = append(jsontext.AppendString(o.dst, name), ':') // a guest's name may need escaping, ours never do
+		o.dst = jsontext.AppendString(o.dst, annotations[name])
 	}
 	return append(o.dst, '}')
 }
@@ -144,7 +146,7 @@ func appendWarnings(dst []byte, warnings []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = AppendString(dst, warning)
+		dst = jsontext.AppendString(dst, warning)
 	}
 	return append(dst, ']')
 }

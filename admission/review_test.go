@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"policy-server/admission"
+	"policy-server/jsontext"
 )
 
 const minimal = `"uid":"u1","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"operation":"CREATE","userInfo":{}`
@@ -89,8 +90,8 @@ func TestParseReview_refuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
-			var shape *admission.ShapeError
-			var syntax *admission.SyntaxError
+			var shape *jsontext.ShapeError
+			var syntax *jsontext.SyntaxError
 			if name == "byte order mark" { // refused, as upstream does, for its bytes
 				c.shape = false
 			}

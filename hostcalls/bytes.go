@@ -1,7 +1,9 @@
 package hostcalls
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -9,23 +11,34 @@ import (
 // base64.
 type Bytes []byte
 
-var errNotBytes = errors.New("not an array of numbers from 0 to 255")
-
-// UnmarshalJSON reads the array. null is no bytes.
-func (b *Bytes) UnmarshalJSON(text []byte) error {
-	if string(text) == "null" {
-		*b = nil
-		return nil
+// explainBytes returns why text, which is valid JSON, is no Bytes.
+func explainBytes(text []byte) error {
+	var numbers []json.RawMessage
+	if err := json.Unmarshal(text, &numbers); err != nil {
+		return err
 	}
+	if numbers == nil {
+		return errors.New("null; want a value")
+	}
+	for i, number := range numbers {
+		if _, err := strconv.ParseUint(string(number), 10, 8); err != nil {
+			return fmt.Errorf("element %d: %.20s; want a number from 0 to 255", i, number)
+		}
+	}
+	return errors.New("not an array of numbers from 0 to 255")
+}
+
+// UnmarshalJSON reads the array. null is none: what may be null is a pointer.
+func (b *Bytes) UnmarshalJSON(text []byte) error {
 	if len(text) < 2 || text[0] != '[' {
-		return errNotBytes
+		return explainBytes(text)
 	}
 	data, number, digits := make(Bytes, 0, len(text)/4), 0, 0
 	for _, c := range text[1:] { // the decoder has checked the syntax
 		switch {
 		case '0' <= c && c <= '9':
 			if number, digits = number*10+int(c-'0'), digits+1; number > 255 {
-				return errNotBytes
+				return explainBytes(text)
 			}
 		case c == ',' || c == ']':
 			if digits > 0 {
@@ -33,7 +46,7 @@ func (b *Bytes) UnmarshalJSON(text []byte) error {
 			}
 			number, digits = 0, 0
 		case c != ' ' && c != '\n' && c != '\t' && c != '\r':
-			return errNotBytes
+			return explainBytes(text)
 		}
 	}
 	*b = data

@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"policy-server/admission"
+	"policy-server/jsontext"
 )
 
 // maxExpanded bounds what aliases may blow a document up to, in bytes of JSON.
@@ -94,7 +94,7 @@ func (w *jsonWriter) mapping(node *yaml.Node, open []*yaml.Node) error {
 			w.dst = append(w.dst, ',')
 		}
 		comma = true
-		w.dst = append(admission.AppendString(w.dst, key), ':')
+		w.dst = append(jsontext.AppendString(w.dst, key), ':')
 		if err := w.value(node.Content[i+1], open); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (w *jsonWriter) scalar(node *yaml.Node) error {
 	kind, text := resolve(node)
 	switch kind {
 	case stringScalar:
-		w.dst = admission.AppendString(w.dst, node.Value)
+		w.dst = jsontext.AppendString(w.dst, node.Value)
 	case outOfRange:
 		return fmt.Errorf("line %d: integer %q does not fit 64 bits; quote it to pass it as a string", node.Line, node.Value)
 	default:

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"policy-server/admission"
+	"policy-server/jsontext"
 	"policy-server/policy"
 )
 
@@ -39,8 +39,8 @@ func failureOf(err error) failure {
 	var (
 		tooLarge *http.MaxBytesError
 		body     *bodyError
-		syntax   *admission.SyntaxError
-		shape    *admission.ShapeError
+		syntax   *jsontext.SyntaxError
+		shape    *jsontext.ShapeError
 		unknown  *policy.UnknownError
 		busy     *policy.BusyError
 	)
@@ -74,7 +74,7 @@ const statusClientGone = 499
 func writeFailure(w http.ResponseWriter, f failure) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
-	body := append(admission.AppendString([]byte(`{"message":`), f.message), `,"status":`...)
+	body := append(jsontext.AppendString([]byte(`{"message":`), f.message), `,"status":`...)
 	status, _ := json.Marshal(f.status) // an int
 	_, _ = w.Write(append(append(body, status...), '}'))
 }

@@ -183,9 +183,9 @@ func TestIsCertificateTrusted_fails(t *testing.T) {
 		"no encoding":          {`{"cert":{"data":[1]},"not_after":null}`, "missing field `encoding`"},
 		"no data":              {`{"cert":{"encoding":"Der"},"not_after":null}`, "missing field `data`"},
 		"unknown encoding":     {`{"cert":{"encoding":"PEM","data":[1]}}`, "unknown variant \"PEM\", expected `Der` or `Pem`"},
-		"base64":               {`{"cert":{"encoding":"Der","data":"AAAA"}}`, "not an array of numbers from 0 to 255"},
-		"too large a byte":     {`{"cert":{"encoding":"Der","data":[256]}}`, "not an array of numbers from 0 to 255"},
-		"negative":             {`{"cert":{"encoding":"Der","data":[-1]}}`, "not an array of numbers from 0 to 255"},
+		"base64":               {`{"cert":{"encoding":"Der","data":"AAAA"}}`, "json: cannot unmarshal string"},
+		"too large a byte":     {`{"cert":{"encoding":"Der","data":[256]}}`, "element 0: 256; want a number from 0 to 255"},
+		"negative":             {`{"cert":{"encoding":"Der","data":[-1]}}`, "element 0: -1; want a number from 0 to 255"},
 		"time is a number":     {payload(t, map[string]any{"cert": leaf.pem(), "not_after": 7}), "decode certificate to verify: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"policy-server/jsontext"
 )
 
 // fetch returns an object as the API server has it. It is asked once for as long as an object is remembered, unless the
@@ -67,7 +69,7 @@ func (c *Cluster) get(ctx context.Context, r getRequest) ([]byte, error) {
 		return text, nil
 	}
 	to := append(make([]byte, 0, len(text)), '{')
-	for name, value := range members(bytes.TrimSpace(text)) {
+	for name, value := range jsontext.Members(bytes.TrimSpace(text)) {
 		below, ok := keep[name]
 		if name == "apiVersion" || name == "kind" || name == "metadata" {
 			below, ok = nil, true

@@ -3,6 +3,8 @@ package kubernetes
 import (
 	"slices"
 	"strings"
+
+	"policy-server/jsontext"
 )
 
 // mask says what of an object a policy needs: a tree of member names, whose leaves keep all that is below them. A nil mask
@@ -36,13 +38,13 @@ func (m mask) appendPruned(to, value []byte) []byte {
 		return append(to, value...)
 	case value[0] == '[':
 		to = append(to, '[')
-		for element := range elements(value) {
+		for element := range jsontext.Elements(value) {
 			to = m.appendPruned(separated(to, '['), element)
 		}
 		return append(to, ']')
 	case value[0] == '{':
 		to = append(to, '{')
-		for name, member := range members(value) {
+		for name, member := range jsontext.Members(value) {
 			if below, ok := m[name]; ok {
 				to = below.appendPruned(appendName(separated(to, '{'), name), member)
 			}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"policy-server/hostcalls"
+	"policy-server/jsontext"
 )
 
 // object is one object of the cluster as lists show it, and as much of its metadata as a reflector asks for.
@@ -49,15 +50,15 @@ func readValid(text []byte, of hostcalls.Resource, keep mask) (*object, error) {
 	}
 	var o object
 	to := appendName(append(make([]byte, 0, len(text)+128), '{'), "apiVersion")
-	to = appendName(append(appendString(to, of.APIVersion), ','), "kind")
-	to = append(appendString(to, of.Kind), `,"metadata":`...)
+	to = appendName(append(jsontext.AppendString(to, of.APIVersion), ','), "kind")
+	to = append(jsontext.AppendString(to, of.Kind), `,"metadata":`...)
 	type member struct {
 		name  string
 		value []byte
 	}
 	var others []member // walked once: managedFields make objects long
 	metadata := []byte("{}")
-	for name, value := range members(text) {
+	for name, value := range jsontext.Members(text) {
 		switch name {
 		case "metadata":
 			metadata = value
@@ -80,7 +81,7 @@ func readValid(text []byte, of hostcalls.Resource, keep mask) (*object, error) {
 func (o *object) appendMetadata(to, metadata []byte) []byte {
 	to = append(to, '{')
 	var annotations []byte
-	for name, value := range members(metadata) {
+	for name, value := range jsontext.Members(metadata) {
 		switch name {
 		case "managedFields":
 			continue
@@ -88,16 +89,16 @@ func (o *object) appendMetadata(to, metadata []byte) []byte {
 			annotations = value
 			continue
 		case "name":
-			o.Name = unquote(value)
+			o.Name = jsontext.Text(value)
 		case "namespace":
-			o.Namespace = unquote(value)
+			o.Namespace = jsontext.Text(value)
 		case "resourceVersion":
-			o.ResourceVersion = unquote(value)
+			o.ResourceVersion = jsontext.Text(value)
 		}
 		to = append(appendName(separated(to, '{'), name), value...)
 	}
 	to = append(separated(to, '{'), `"annotations":{`...)
-	for name, value := range members(annotations) {
+	for name, value := range jsontext.Members(annotations) {
 		if name != lastApplied {
 			to = append(appendName(separated(to, '{'), name), value...)
 		}
@@ -111,14 +112,14 @@ func readPage(text []byte, of hostcalls.Resource, keep mask) (page, error) {
 	if !json.Valid(text) {
 		return p, errNotObject
 	}
-	for name, value := range members(text) {
+	for name, value := range jsontext.Members(text) {
 		switch name {
 		case "metadata":
 			if err := json.Unmarshal(value, &p.meta); err != nil {
 				return p, fmt.Errorf("metadata of a list: %w", err)
 			}
 		case "items":
-			for item := range elements(value) {
+			for item := range jsontext.Elements(value) {
 				o, err := readValid(item, of, keep)
 				if err != nil {
 					return p, err
@@ -135,14 +136,4 @@ type page struct {
 	items []runtime.Object
 }
 
-func appendName(to []byte, name string) []byte { return append(appendString(to, name), ':') }
-
-func appendString(to []byte, text string) []byte {
-	for _, c := range []byte(text) {
-		if c < 0x20 || c == '"' || c == '\\' || c >= 0x80 {
-			quoted, _ := json.Marshal(text) // a string can always be written
-			return append(to, quoted...)
-		}
-	}
-	return append(append(append(to, '"'), text...), '"')
-}
+func appendName(to []byte, name string) []byte { return append(jsontext.AppendString(to, name), ':') }

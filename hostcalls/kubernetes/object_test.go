@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"policy-server/hostcalls"
+	"policy-server/jsontext"
 )
 
 func TestMask(t *testing.T) {
@@ -87,13 +88,13 @@ func FuzzReadObject(f *testing.F) {
 // write it.
 func hasRepeatedNames(text []byte) bool {
 	seen := map[string]bool{}
-	for name, value := range members(text) {
+	for name, value := range jsontext.Members(text) {
 		if seen[name] || hasRepeatedNames(value) {
 			return true
 		}
 		seen[name] = true
 	}
-	for element := range elements(text) {
+	for element := range jsontext.Elements(text) {
 		if hasRepeatedNames(element) {
 			return true
 		}

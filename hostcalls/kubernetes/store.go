@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"policy-server/hostcalls"
+	"policy-server/jsontext"
 )
 
 // store holds the objects of one watch. A reflector fills it, lists read it.
@@ -33,8 +34,8 @@ func (s *store) list(of hostcalls.Resource) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	to := make([]byte, 0, s.bytes+len(s.entries)+len(of.APIVersion)+len(of.Kind)+64)
-	to = appendString(append(to, `{"apiVersion":`...), of.APIVersion)
-	to = appendString(append(to, `,"kind":`...), of.Kind+"List")
+	to = jsontext.AppendString(append(to, `{"apiVersion":`...), of.APIVersion)
+	to = jsontext.AppendString(append(to, `,"kind":`...), of.Kind+"List")
 	to = append(to, `,"metadata":{},"items":[`...)
 	for _, e := range s.entries {
 		to = append(separated(to, '['), e.text...)

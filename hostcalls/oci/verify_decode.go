@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // object is a JSON object whose keys are compared exactly; encoding/json ignores their case when it fills a struct.
@@ -66,26 +65,4 @@ func (s *text) UnmarshalJSON(raw []byte) error {
 		return errNull
 	}
 	return json.Unmarshal(raw, (*string)(s))
-}
-
-// octets are bytes as guests write them: an array of numbers from 0 to 255. A []byte would be read from base64.
-type octets []byte
-
-func (b *octets) UnmarshalJSON(raw []byte) error {
-	var numbers []json.RawMessage
-	if err := json.Unmarshal(raw, &numbers); err != nil {
-		return err
-	}
-	if numbers == nil {
-		return errNull
-	}
-	*b = make(octets, len(numbers))
-	for i, number := range numbers {
-		n, err := strconv.ParseUint(string(number), 10, 8)
-		if err != nil {
-			return fmt.Errorf("element %d: %.20s; want a number from 0 to 255", i, number)
-		}
-		(*b)[i] = byte(n)
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"policy-server/hostcalls"
 	"policy-server/registry/verify"
 )
 
@@ -75,12 +76,12 @@ func FuzzParseReference(f *testing.F) {
 	})
 }
 
-func FuzzOctets(f *testing.F) {
+func FuzzBytes(f *testing.F) {
 	f.Add([]byte("[0,45,255]"))
 	f.Add([]byte("[-1]"))
 	f.Add([]byte(`"LS0t"`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var got octets
+		var got hostcalls.Bytes
 		if json.Unmarshal(text, &got) != nil {
 			return
 		}

@@ -144,17 +144,6 @@ func optional(t text) *string {
 	return (*string)(&t)
 }
 
-func plainChain(chain *[]octets) []hostcalls.Bytes {
-	if chain == nil {
-		return nil
-	}
-	all := make([]hostcalls.Bytes, 0, len(*chain))
-	for _, c := range *chain {
-		all = append(all, hostcalls.Bytes(c))
-	}
-	return all
-}
-
 func readPubKeys(fields object, r *request) error {
 	var keys []text
 	if err := fields.require("pub_keys", &keys); err != nil {
@@ -242,8 +231,8 @@ func readGithubActions(fields object, r *request) error {
 }
 
 func readCertificate(fields object, r *request) error {
-	var leaf octets
-	var chain *[]octets
+	var leaf hostcalls.Bytes
+	var chain []hostcalls.Bytes // nil: none is given
 	var logged bool
 	err := errors.Join(fields.require("certificate", &leaf), fields.accept("certificate_chain", &chain),
 		fields.require("require_rekor_bundle", &logged))
@@ -254,7 +243,7 @@ func readCertificate(fields object, r *request) error {
 	if err != nil {
 		return err
 	}
-	r.asks(hostcalls.Field{Name: "certificate", Value: hostcalls.Bytes(leaf)}, hostcalls.Field{Name: "certificate_chain", Value: plainChain(chain)},
+	r.asks(hostcalls.Field{Name: "certificate", Value: leaf}, hostcalls.Field{Name: "certificate_chain", Value: chain},
 		hostcalls.Field{Name: "require_rekor_bundle", Value: logged}, annotated(annotations))
 	c := verify.Certificate{AllowUnlogged: !logged, Annotations: annotations}
 	if c.Leaf, err = verify.ParseCertificates(leaf); err != nil {
@@ -262,7 +251,7 @@ func readCertificate(fields object, r *request) error {
 	}
 	if chain != nil {
 		// A chain without certificates trusts none, while no chain at all trusts the certificate as it is.
-		if c.Chain, err = parseChain(*chain); err != nil {
+		if c.Chain, err = parseChain(chain); err != nil {
 			return err
 		}
 	}
@@ -271,7 +260,7 @@ func readCertificate(fields object, r *request) error {
 }
 
 // parseChain reads certificates that are each a text of their own.
-func parseChain(chain []octets) (verify.CertificateFile, error) {
+func parseChain(chain []hostcalls.Bytes) (verify.CertificateFile, error) {
 	var all []byte
 	for i, issuer := range chain {
 		if _, err := verify.ParseCertificates(issuer); err != nil {

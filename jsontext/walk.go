@@ -1,15 +1,15 @@
-package kubernetes
+package jsontext
 
 import (
 	"encoding/json"
 	"iter"
 )
 
-// The functions of this file walk JSON that is known to be valid, without decoding it: what an API server wrote about an
-// object goes to guests as it was written, large numbers included.
+// The functions of this file walk JSON that is known to be valid, by json.Valid or a Scanner, without decoding it. Of other
+// text they yield something, and never panic.
 
-// members yields an object's members in order: the name decoded, the value's text. Nothing for other values.
-func members(object []byte) iter.Seq2[string, []byte] {
+// Members yields an object's members in order: the name decoded, the value's text. Nothing for other values.
+func Members(object []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		at := skipSpace(object, 0)
 		if at >= len(object) || object[at] != '{' {
@@ -17,8 +17,8 @@ func members(object []byte) iter.Seq2[string, []byte] {
 		}
 		for at = skipSpace(object, at+1); at < len(object) && object[at] == '"'; at = nextItem(object, at) {
 			end := skipValue(object, at)
-			name := unquote(object[at:end])
-			start := skipSpace(object, skipSpace(object, end)+1) // past the colon
+			name := Text(object[at:end])
+			start := min(skipSpace(object, skipSpace(object, end)+1), len(object)) // past the colon
 			at = skipValue(object, start)
 			if !yield(name, object[start:at]) {
 				return
@@ -27,8 +27,8 @@ func members(object []byte) iter.Seq2[string, []byte] {
 	}
 }
 
-// elements yields an array's elements in order. Nothing for other values.
-func elements(array []byte) iter.Seq[[]byte] {
+// Elements yields an array's elements in order. Nothing for other values.
+func Elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		at := skipSpace(array, 0)
 		if at >= len(array) || array[at] != '[' {
@@ -93,7 +93,7 @@ func skipString(text []byte, at int) int {
 			at++
 		}
 	}
-	return at + 1
+	return min(at+1, len(text))
 }
 
 // skipScalar passes over a number or a literal.
@@ -107,8 +107,8 @@ func skipScalar(text []byte, at int) int {
 	return at
 }
 
-// unquote decodes a string; other values are "".
-func unquote(text []byte) string {
+// Text decodes a string; other values are "".
+func Text(text []byte) string {
 	if len(text) < 2 || text[0] != '"' {
 		return ""
 	}

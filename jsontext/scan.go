@@ -1,4 +1,8 @@
-package admission
+// Package jsontext reads JSON as text, without making Go values of it: a Scanner that checks a whole document and hands out
+// pieces of it, a walk over documents that are known to be valid, and the writing of strings. It knows no documents.
+//
+// Grammar: RFC 8259.
+package jsontext
 
 import (
 	"bytes"
@@ -10,59 +14,38 @@ import (
 )
 
 // maxDepth is how many containers may be nested. 127 is what upstream's parser allows, so a document is refused here
-// exactly when it was refused there; it also bounds the recursion of every walk in this package.
+// exactly when it was refused there; it also bounds the recursion of those who read with a Scanner.
 const maxDepth = 127
 
-// SyntaxError reports bytes that are not one JSON document.
-type SyntaxError struct {
-	Path         string // dotted path of the value being read, empty at the root
-	Reason       string
-	Line, Column int // position after the byte that was wrong, both counted from 1
-}
-
-func (e *SyntaxError) Error() string { return located(e.Path, e.Reason, e.Line, e.Column) }
-
-// ShapeError reports a JSON document that is not of the form asked for: a field missing, twice, or of the wrong type.
-type ShapeError struct {
-	Path         string
-	Reason       string
-	Line, Column int
-}
-
-func (e *ShapeError) Error() string { return located(e.Path, e.Reason, e.Line, e.Column) }
-
-func located(path, reason string, line, column int) string {
-	if path != "" {
-		path += ": "
-	}
-	return fmt.Sprintf("%s%s at line %d column %d", path, reason, line, column)
-}
-
-// scanner walks one JSON document from left to right, checking everything it passes over: grammar, UTF-8, surrogate
+// Scanner walks one JSON document from left to right, checking everything it passes over: grammar, UTF-8, surrogate
 // pairs, the range of numbers, nesting. After an error its position is meaningless.
-type scanner struct {
+type Scanner struct {
 	data  []byte
 	pos   int
 	depth int
 	path  []string // the fields being read, for errors
 }
 
-func (s *scanner) syntax(format string, args ...any) error {
+// NewScanner returns a scanner at the beginning of data, which it does not change.
+func NewScanner(data []byte) *Scanner { return &Scanner{data: data} }
+
+func (s *Scanner) syntax(format string, args ...any) error {
 	line, column := s.position()
 	return &SyntaxError{Path: s.dotted(), Reason: fmt.Sprintf(format, args...), Line: line, Column: column}
 }
 
-func (s *scanner) shape(format string, args ...any) error {
+// Shape returns a *ShapeError at the present position.
+func (s *Scanner) Shape(format string, args ...any) error {
 	line, column := s.position()
 	return &ShapeError{Path: s.dotted(), Reason: fmt.Sprintf(format, args...), Line: line, Column: column}
 }
 
-func (s *scanner) position() (line, column int) {
+func (s *Scanner) position() (line, column int) {
 	read := s.data[:min(s.pos, len(s.data))]
 	return 1 + bytes.Count(read, []byte{'\n'}), len(read) - (bytes.LastIndexByte(read, '\n') + 1)
 }
 
-func (s *scanner) dotted() string {
+func (s *Scanner) dotted() string {
 	var b []byte
 	for i, field := range s.path {
 		if i > 0 && !strings.HasPrefix(field, "[") {
@@ -73,7 +56,7 @@ func (s *scanner) dotted() string {
 	return string(b)
 }
 
-func (s *scanner) space() {
+func (s *Scanner) space() {
 	for s.pos < len(s.data) {
 		switch s.data[s.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -84,8 +67,8 @@ func (s *scanner) space() {
 	}
 }
 
-// peek returns the first byte of the next token, 0 at the end of the document (a NUL byte begins no token either).
-func (s *scanner) peek() byte {
+// Peek returns the first byte of the next token, 0 at the end of the document (a NUL byte begins no token either).
+func (s *Scanner) Peek() byte {
 	s.space()
 	if s.pos == len(s.data) {
 		return 0
@@ -93,25 +76,25 @@ func (s *scanner) peek() byte {
 	return s.data[s.pos]
 }
 
-// end checks that only white space is left.
-func (s *scanner) end() error {
-	if s.peek(); s.pos < len(s.data) {
+// End checks that only white space is left.
+func (s *Scanner) End() error {
+	if s.Peek(); s.pos < len(s.data) {
 		s.pos++
 		return s.syntax("trailing characters")
 	}
 	return nil
 }
 
-// value passes over one value of any type and returns its bytes, which alias the document.
-func (s *scanner) value() ([]byte, error) {
-	first := s.peek()
+// Value passes over one value of any type and returns its bytes, which alias the document.
+func (s *Scanner) Value() ([]byte, error) {
+	first := s.Peek()
 	start := s.pos
 	var err error
 	switch first {
 	case '{':
-		err = s.object(nil)
+		err = s.Object(nil)
 	case '[':
-		err = s.array(nil)
+		err = s.Array(nil)
 	case '"':
 		_, err = s.quoted()
 	case 't':
@@ -126,41 +109,49 @@ func (s *scanner) value() ([]byte, error) {
 	return s.data[start:s.pos], err
 }
 
-// object passes over an object, calling field for each member with the member's name; field must pass over the value.
+// Raw returns the bytes of the value that read passes over. They alias the document.
+func (s *Scanner) Raw(read func() error) ([]byte, error) {
+	s.space()
+	start := s.pos
+	err := read()
+	return s.data[start:s.pos], err
+}
+
+// Object passes over an object, calling field for each member with the member's name; field must pass over the value.
 // Without field the members are only checked.
-func (s *scanner) object(field func(name []byte) error) error {
+func (s *Scanner) Object(field func(name []byte) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	if s.peek() == '}' {
+	if s.Peek() == '}' {
 		s.pos++
 		s.depth--
 		return nil
 	}
 	for {
-		if c := s.peek(); c != '"' {
+		if c := s.Peek(); c != '"' {
 			return s.unexpected(c, "key must be a string", "EOF while parsing an object")
 		}
 		name, err := s.quoted()
 		if err != nil {
 			return err
 		}
-		if c := s.peek(); c != ':' {
+		if c := s.Peek(); c != ':' {
 			return s.unexpected(c, "expected `:`", "EOF while parsing an object")
 		}
 		s.pos++
 		if field == nil {
-			_, err = s.value()
+			_, err = s.Value()
 		} else {
-			err = field(unescape(name))
+			err = field(Unescape(name))
 		}
 		if err != nil {
 			return err
 		}
-		switch c := s.peek(); c {
+		switch c := s.Peek(); c {
 		case ',':
 			s.pos++
-			if s.peek() == '}' {
+			if s.Peek() == '}' {
 				s.pos++
 				return s.syntax("trailing comma")
 			}
@@ -174,13 +165,13 @@ func (s *scanner) object(field func(name []byte) error) error {
 	}
 }
 
-// array passes over an array, calling element with each index; element must pass over the value. Without element the
+// Array passes over an array, calling element with each index; element must pass over the value. Without element the
 // values are only checked.
-func (s *scanner) array(element func(i int) error) error {
+func (s *Scanner) Array(element func(i int) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	if s.peek() == ']' {
+	if s.Peek() == ']' {
 		s.pos++
 		s.depth--
 		return nil
@@ -188,17 +179,17 @@ func (s *scanner) array(element func(i int) error) error {
 	for i := 0; ; i++ {
 		var err error
 		if element == nil {
-			_, err = s.value()
+			_, err = s.Value()
 		} else {
 			err = element(i)
 		}
 		if err != nil {
 			return err
 		}
-		switch c := s.peek(); c {
+		switch c := s.Peek(); c {
 		case ',':
 			s.pos++
-			if s.peek() == ']' {
+			if s.Peek() == ']' {
 				s.pos++
 				return s.syntax("trailing comma")
 			}
@@ -213,7 +204,7 @@ func (s *scanner) array(element func(i int) error) error {
 }
 
 // enter steps over an opening bracket.
-func (s *scanner) enter() error {
+func (s *Scanner) enter() error {
 	s.pos++
 	if s.depth++; s.depth > maxDepth {
 		return s.syntax("recursion limit exceeded")
@@ -221,7 +212,7 @@ func (s *scanner) enter() error {
 	return nil
 }
 
-func (s *scanner) unexpected(c byte, otherwise, atEnd string) error {
+func (s *Scanner) unexpected(c byte, otherwise, atEnd string) error {
 	if c == 0 && s.pos >= len(s.data) {
 		return s.syntax("%s", atEnd)
 	}
@@ -229,7 +220,7 @@ func (s *scanner) unexpected(c byte, otherwise, atEnd string) error {
 	return s.syntax("%s", otherwise)
 }
 
-func (s *scanner) literal(word string) error {
+func (s *Scanner) literal(word string) error {
 	for i := range len(word) {
 		if s.pos >= len(s.data) {
 			return s.syntax("EOF while parsing a value")
@@ -243,7 +234,7 @@ func (s *scanner) literal(word string) error {
 }
 
 // quoted passes over a string and returns what stands between its quotes, escapes included.
-func (s *scanner) quoted() ([]byte, error) {
+func (s *Scanner) quoted() ([]byte, error) {
 	s.pos++
 	start := s.pos
 	ascii := true
@@ -272,7 +263,7 @@ func (s *scanner) quoted() ([]byte, error) {
 }
 
 // escape passes over one escape sequence; a surrogate must be followed by its other half.
-func (s *scanner) escape() error {
+func (s *Scanner) escape() error {
 	s.pos++
 	if s.pos >= len(s.data) {
 		return s.syntax("EOF while parsing a string")
@@ -288,7 +279,7 @@ func (s *scanner) escape() error {
 	return s.syntax("invalid escape")
 }
 
-func (s *scanner) unicodeEscape() error {
+func (s *Scanner) unicodeEscape() error {
 	high, err := s.hex()
 	if err != nil || !utf16.IsSurrogate(high) {
 		return err
@@ -307,7 +298,7 @@ func (s *scanner) unicodeEscape() error {
 	return nil
 }
 
-func (s *scanner) hex() (rune, error) {
+func (s *Scanner) hex() (rune, error) {
 	if len(s.data)-s.pos < 4 {
 		s.pos = len(s.data)
 		return 0, s.syntax("EOF while parsing a string")
@@ -321,7 +312,7 @@ func (s *scanner) hex() (rune, error) {
 }
 
 // number passes over a number. Anything that begins no other token ends up here.
-func (s *scanner) number() error {
+func (s *Scanner) number() error {
 	start := s.pos
 	if start >= len(s.data) {
 		return s.syntax("EOF while parsing a value")
@@ -332,11 +323,11 @@ func (s *scanner) number() error {
 	switch c := s.at(); {
 	case c == '0':
 		s.pos++
-		if isDigit(s.at()) {
+		if IsDigit(s.at()) {
 			s.pos++
 			return s.syntax("invalid number")
 		}
-	case isDigit(c):
+	case IsDigit(c):
 		s.digits()
 	case s.pos == start:
 		s.pos++
@@ -370,7 +361,7 @@ func (s *scanner) number() error {
 	return nil
 }
 
-func (s *scanner) at() byte {
+func (s *Scanner) at() byte {
 	if s.pos >= len(s.data) {
 		return 0
 	}
@@ -378,12 +369,13 @@ func (s *scanner) at() byte {
 }
 
 // digits passes over digits and reports whether there was one.
-func (s *scanner) digits() bool {
+func (s *Scanner) digits() bool {
 	start := s.pos
-	for isDigit(s.at()) {
+	for IsDigit(s.at()) {
 		s.pos++
 	}
 	return s.pos > start
 }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+// IsDigit reports whether c is a decimal digit.
+func IsDigit(c byte) bool { return '0' <= c && c <= '9' }

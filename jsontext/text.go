@@ -1,4 +1,4 @@
-package admission
+package jsontext
 
 import (
 	"bytes"
@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// unescape resolves the escapes of a string that a scanner has passed over, so every sequence in it is known to be
+// Unescape resolves the escapes of a string that a scanner has passed over, so every sequence in it is known to be
 // complete and every surrogate paired. Without escapes it returns inner itself.
-func unescape(inner []byte) []byte {
+func Unescape(inner []byte) []byte {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return inner
 	}
