@@ -136,23 +136,21 @@ func openGuest(tb testing.TB, module *runtime.Module, cfg runtime.GuestConfig, w
 // exchange is a call's payload and response.
 type exchange struct{ payload, response []byte }
 
-type exchangeKey struct{}
-
 // openProgram compiles a guest for the sandbox alone, with as much of waPC as an answer needs.
 func openProgram(tb testing.TB, module []byte) *sandbox.Program {
 	tb.Helper()
-	exchangeOf := func(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
-	ignore := func(context.Context, sandbox.Memory, []uint64) {}
+	exchangeOf := func(i *sandbox.Instance) *exchange { return i.Session().(*exchange) }
+	ignore := func(*sandbox.Instance, sandbox.Memory, []uint64) {}
 	engine, err := sandbox.Open(tb.Context(), sandbox.Limits{MemoryPages: 2048, Output: 1 << 20, HostCall: 1, Print: 1}, sandbox.ABI{
 		Entry: sandbox.Entry{Name: "__guest_call", Params: 2, Results: 1},
 		Init:  [][]string{{"_start", "_initialize"}, {"wapc_init"}},
 		Hosts: []sandbox.HostModule{{Name: "wapc", Functions: []sandbox.HostFunction{
-			{Name: "__guest_request", Params: 2, Call: func(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-				mem.Write(uint32(stack[1]), exchangeOf(ctx).payload)
+			{Name: "__guest_request", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+				mem.Write(uint32(stack[1]), exchangeOf(i).payload)
 				mem.Write(uint32(stack[0]), []byte(runtime.Validate))
 			}},
-			{Name: "__guest_response", Params: 2, Call: func(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-				exchangeOf(ctx).response = mem.Read(uint32(stack[0]), uint32(stack[1]))
+			{Name: "__guest_response", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+				exchangeOf(i).response = mem.Read(uint32(stack[0]), uint32(stack[1]))
 			}},
 			{Name: "__guest_error", Params: 2, Call: ignore},
 			{Name: "__host_call", Params: 8, Results: 1, Call: ignore},
@@ -174,17 +172,18 @@ func openProgram(tb testing.TB, module []byte) *sandbox.Program {
 	return program
 }
 
-// validate makes one call of an instance from [openProgram], which need not be clean.
+// validate makes one call of an instance from [openProgram] whose session is an exchange, and which need not be clean.
 func validate(ctx context.Context, i *sandbox.Instance, payload []byte) ([]byte, error) {
-	x := &exchange{payload: payload}
-	_, err := i.Call(context.WithValue(ctx, exchangeKey{}, x), uint64(len(runtime.Validate)), uint64(len(payload)))
+	x := i.Session().(*exchange)
+	*x = exchange{payload: payload}
+	_, err := i.Call(ctx, uint64(len(runtime.Validate)), uint64(len(payload)))
 	return x.response, err
 }
 
 // openDirty starts one instance and calls it over and over. Nothing above the sandbox offers such a thing.
 func openDirty(tb testing.TB, module []byte) func([]byte) ([]byte, error) {
 	tb.Helper()
-	instance, err := openProgram(tb, module).Start(tb.Context(), sandbox.Process{})
+	instance, err := openProgram(tb, module).Start(tb.Context(), sandbox.Process{Session: new(exchange)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -226,7 +225,7 @@ func burst(b *testing.B, program *sandbox.Program, payload []byte) func(n int, d
 		}
 		var taken []*sandbox.Instance
 		for range n {
-			i, err := pool.Take(b.Context(), sandbox.Process{})
+			i, err := pool.Take(b.Context(), sandbox.Process{Session: new(exchange)})
 			if err != nil {
 				b.Fatal(err)
 			}

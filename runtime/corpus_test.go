@@ -102,6 +102,8 @@ var corpus = []struct {
 
 	{guest: "unknown_import", want: `compile: unknown import: function "env" "abort"; ` +
 		`known modules: wapc, wasi_snapshot_preview1, wasi_unstable`},
+	{guest: "imports_memory", want: `compile: unknown import: memory "env" "memory"; ` +
+		`known modules: wapc, wasi_snapshot_preview1, wasi_unstable`},
 	{guest: "mistyped_import", want: `compile: import "wasi_snapshot_preview1" "proc_exit" has type (i64) -> (); ` +
 		`the host's is (i32) -> ()`},
 	{guest: "no_guest_call", want: `compile: Guest call function (__guest_call) not exported by wasm module.`},

@@ -19,6 +19,8 @@ type ABI struct {
 	// Command, unless empty, says that guests are WASI commands: running the entry point is all of an instance's life.
 	// These are the arguments of the runs that go on from an image, at the first read of stdin; all other runs are new.
 	Command []string
+	// Memory names module and name of the memory that guests may import; the zero value: none. They get one of their own.
+	Memory [2]string
 	// MissingMemory is the trap's text when a host function is called by a guest that exports no "memory".
 	MissingMemory string
 }
@@ -42,9 +44,9 @@ type HostFunction struct {
 	Params, Results int
 
 	// Call serves one use. The stack holds the arguments, one an element in its low half, and takes the results from
-	// its beginning. The context is that of the call into the guest, with all its values. That call waits for it; it may
-	// end the guest with [Trap], and must not keep mem.
-	Call func(ctx context.Context, mem Memory, stack []uint64)
+	// its beginning. The instance has the context and the session of the call into the guest. That call waits for it;
+	// it may end the guest with [Trap], and must not keep mem.
+	Call func(i *Instance, mem Memory, stack []uint64)
 }
 
 // startUp lists the functions that run before an image is taken, and never after.
@@ -58,7 +60,7 @@ func (a ABI) goFunction(f HostFunction) api.GoModuleFunc {
 			i.held.refuse("it calls its host" + beforeRead)
 		}
 		stopIfDone(i.surroundings.ctx)
-		f.Call(i.surroundings.ctx, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
+		f.Call(i, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
 	}
 }
 

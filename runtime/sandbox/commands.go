@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"policy-server/runtime/wasm"
 )
 
 // Why calls have new instances where that was not asked for.
@@ -12,13 +14,37 @@ const (
 	untried = "it has not been tried whether a command that is held answers as a new one"
 )
 
-// commands tells whether the instances are commands: each of those that serve from an image has its own, and the pool has
-// none.
-func (p *Pool) commands() bool { return p.program.engine.commands() }
+// command is the way of WASI commands: each instance is held at its first read of stdin, with an image of its own.
+type command struct{ args []string }
 
-// fits tells whether an instance that was reset can serve process.
-func (p *Pool) fits(process Process) bool {
-	return !p.commands() || slices.Equal(process.Args, p.program.engine.abi.Command)
+func (command) open(ctx context.Context, e *Engine) error { return e.compileLauncher(ctx) }
+
+// retries are the reads at which commands are held.
+func (command) retries() (list []wasm.Retry) {
+	for _, module := range wasiModules {
+		list = append(list, wasm.Retry{Module: module, Name: fdRead, Errno: retryErrno})
+	}
+	return list
+}
+
+func (c command) fits(process Process) bool { return slices.Equal(process.Args, c.args) }
+
+func (command) oneImage() bool { return false }
+
+func (c command) clean(ctx context.Context, p *Pool, process Process) (*Instance, error) {
+	if c.fits(process) && !p.runsFresh() {
+		return p.hold(ctx, process)
+	}
+	return p.begin(ctx, process)
+}
+
+func (command) improve(ctx context.Context, p *Pool, trials []trial) { p.tryHeld(ctx, trials) }
+
+func (command) doubt(p *Pool) string {
+	if p.proven {
+		return ""
+	}
+	return untried
 }
 
 // hold returns a new instance of a command that is held, or one that is not and the last of its kind.

@@ -35,7 +35,7 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	parsed.ClampTables(maxTableElements)
 	rewritten, err := wasm.Rewrite(parsed.Bytes(), wasm.Options{
 		Meter:   &wasm.Meter{Module: meterModule, Name: meterTick, Fuel: fuel},
-		Retry:   e.retried(),
+		Retry:   e.way.retries(),
 		StartUp: e.abi.startUp(),
 
 		SparePage: true,
@@ -70,16 +70,6 @@ func (e *Engine) countCompile() {
 	e.compiled.Add(uint64(compiled))
 }
 
-// retried lists the reads at which commands are held.
-func (e *Engine) retried() (list []wasm.Retry) {
-	if e.commands() {
-		for _, module := range wasiModules {
-			list = append(list, wasm.Retry{Module: module, Name: fdRead, Errno: retryErrno})
-		}
-	}
-	return list
-}
-
 // newProgram returns a program that lacks its code.
 func (e *Engine) newProgram(m *wasm.Module, r wasm.Rewritten) *Program {
 	p := &Program{engine: e, fuel: r.Fuel, memory: r.Memory, unsafe: r.Unsafe, memoryMax: r.MemoryMax}
@@ -101,6 +91,9 @@ func formatError(err error) error { return &CompileError{Reason: err.Error(), Er
 // checkShape checks what can be told before compiling: imports, the entry point, and the sizes at start.
 func (e *Engine) checkShape(m *wasm.Module) error {
 	for _, im := range m.Imports() {
+		if im.Kind == wasm.Memory && e.abi.Memory == [2]string{im.Module, im.Name} {
+			continue // the rewriter makes it the guest's own
+		}
 		if _, ok := e.offered[im.Module][im.Name]; !ok || im.Kind != wasm.Function {
 			return e.unknownImport(im)
 		}

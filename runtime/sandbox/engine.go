@@ -24,6 +24,7 @@ const features = api.CoreFeaturesV2 |
 type Engine struct {
 	limits   Limits
 	abi      ABI
+	way      way
 	cache    *CodeCache // nil: none
 	wazero   wazero.Runtime
 	launcher wazero.CompiledModule                        // nil unless guests are commands
@@ -52,6 +53,7 @@ func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engin
 	e := &Engine{
 		limits:  limits,
 		abi:     abi,
+		way:     wayOf(abi),
 		cache:   cache,
 		wazero:  wazero.NewRuntimeWithConfig(ctx, config),
 		offered: map[string]map[string]api.FunctionDefinition{},
@@ -90,14 +92,8 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 		}
 		e.offered[host.Name] = mod.ExportedFunctionDefinitions()
 	}
-	if e.commands() {
-		return e.compileLauncher(ctx)
-	}
-	return nil
+	return e.way.open(ctx, e)
 }
-
-// commands tells whether the guests are WASI commands.
-func (e *Engine) commands() bool { return len(e.abi.Command) > 0 }
 
 // poolsOf returns the open pools of p, or of all programs if p is nil.
 func (e *Engine) poolsOf(p *Program) []*Pool {

@@ -92,7 +92,7 @@ func (h *held) start(i *Instance) bool {
 	h.next, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		h.hand = yield
 		// The run outlives the request that it is started for; host functions find the context of each in i.
-		ctx := experimental.WithSnapshotter(i.within(context.Background()))
+		ctx := experimental.WithSnapshotter(i.ctx)
 		_, h.end = h.launcher.ExportedFunction(launcherRun).Call(ctx)
 	})
 	_, standing := h.next()

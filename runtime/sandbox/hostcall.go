@@ -27,34 +27,35 @@ type HostCalls struct {
 // Do serves the host call whose eight arguments are pointers to and lengths of binding, namespace, operation and
 // payload. The error is for the guest. Names that are not UTF-8 and bytes outside of mem trap the guest, and so do a
 // panic in Serve and a context that ended meanwhile. While the image of a [Pool] is made, its WarmUpHost serves instead.
-func (h HostCalls) Do(ctx context.Context, mem Memory, args []uint64) (response []byte, err error) {
+func (h HostCalls) Do(i *Instance, mem Memory, args []uint64) (response []byte, err error) {
 	var parts [4]struct{ ptr, size uint32 }
 	var total uint64
-	for i := range parts {
-		parts[i].ptr, parts[i].size = uint32(args[2*i]), uint32(args[2*i+1])
-		total += uint64(parts[i].size)
+	for n := range parts {
+		parts[n].ptr, parts[n].size = uint32(args[2*n]), uint32(args[2*n+1])
+		total += uint64(parts[n].size)
 	}
 	if total > uint64(h.Limit) {
 		return nil, fmt.Errorf("host call of %d bytes exceeds the limit of %d bytes", total, h.Limit)
 	}
 	var names [3]string
-	for i, what := range [...]string{"binding", "namespace", "operation"} {
-		names[i] = string(mem.view(parts[i].ptr, parts[i].size))
-		if !utf8.ValidString(names[i]) {
-			Trap("host call: %s %q is not UTF-8", what, names[i])
+	for n, what := range [...]string{"binding", "namespace", "operation"} {
+		names[n] = string(mem.view(parts[n].ptr, parts[n].size))
+		if !utf8.ValidString(names[n]) {
+			Trap("host call: %s %q is not UTF-8", what, names[n])
 		}
 	}
 	payload := mem.Read(parts[3].ptr, parts[3].size)
 	if names[0] != binding {
 		return nil, fmt.Errorf("unknown binding: %s", names[0])
 	}
-	if i := instanceOf(ctx); i.warmingUp {
+	if i.warmingUp {
 		h.Serve = i.warmUpHost
 		defer func() { i.refused = i.refused || err != nil }()
 	}
 	if h.Serve == nil {
 		return nil, errNoHostCalls
 	}
+	ctx := i.Context()
 	response, err = h.serve(ctx, names[1], names[2], payload)
 	stopIfDone(ctx)
 	return response, err

@@ -35,9 +35,9 @@ func (img *image) free() {
 
 // clone returns an instance in the state of img. Its start section runs, since nothing else can make an instance, but
 // not its init functions: all they have done is in the image.
-func (p *Program) clone(ctx context.Context, img *image, limit uint64) (*Instance, error) {
+func (p *Program) clone(ctx context.Context, session any, img *image, limit uint64) (*Instance, error) {
 	heap := p.engine.newHeap()
-	i := p.newInstance(Process{}, heap, limit)
+	i := p.newInstance(Process{Session: session}, heap, limit)
 	i.warmUp(nil) // the start section must not reach anything in the name of a request
 	if err := i.instantiate(ctx); err != nil {
 		return nil, fault(ctx, duringStart, err)

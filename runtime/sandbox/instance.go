@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -12,6 +13,7 @@ import (
 // Instance is a clean instance of a program, prepared for one call. One goroutine at a time may use it.
 type Instance struct {
 	program      *Program
+	ctx          context.Context // by which host functions find the instance; one for all its calls
 	mod          api.Module
 	surroundings surroundings
 	linear       *linear
@@ -34,30 +36,38 @@ type Instance struct {
 
 type instanceKey struct{}
 
-// within returns a context by which host functions find i.
-func (i *Instance) within(ctx context.Context) context.Context {
-	return context.WithValue(ctx, instanceKey{}, i)
-}
-
 func instanceOf(ctx context.Context) *Instance { return ctx.Value(instanceKey{}).(*Instance) }
 
 // newInstance prepares an instance for instantiate.
 func (p *Program) newInstance(process Process, s store, limit uint64) *Instance {
-	return &Instance{
+	i := &Instance{
 		program:      p,
 		surroundings: surroundings{process: process},
 		linear:       &linear{store: s, limit: min(limit, p.memoryMax*PageSize)},
 	}
+	i.ctx = context.WithValue(context.Background(), instanceKey{}, i)
+	return i
+}
+
+// Context returns that of the call in progress. Host functions must obey it.
+func (i *Instance) Context() context.Context { return i.surroundings.ctx }
+
+// Session returns what the protocol gave the instance for the call in progress ([Process]).
+func (i *Instance) Session() any { return i.surroundings.process.Session }
+
+// Memory returns the memory the guest exports. Between calls, accesses that lie outside of it panic as a trap does;
+// [Instance.Invoke] runs something that may.
+func (i *Instance) Memory() Memory {
+	return Memory{i.mod.ExportedMemory("memory"), i.program.engine.abi.MissingMemory}
 }
 
 // instantiate makes the instance, running no more of it than its start section. What fails leaves nothing open.
 func (i *Instance) instantiate(ctx context.Context) error {
-	ctx = i.within(ctx)
 	i.surroundings.ctx = ctx
 	allocator := experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return i.linear })
 	err := caught(func() (err error) {
 		i.mod, err = i.program.engine.wazero.InstantiateModule(
-			experimental.WithMemoryAllocator(ctx, allocator), i.program.code, i.surroundings.config())
+			experimental.WithMemoryAllocator(i.ctx, allocator), i.program.code, i.surroundings.config())
 		return err
 	})
 	if err != nil {
@@ -76,10 +86,9 @@ func (i *Instance) instantiate(ctx context.Context) error {
 
 // initialize runs the program's init functions.
 func (i *Instance) initialize(ctx context.Context) error {
-	ctx = i.within(ctx)
 	i.surroundings.ctx = ctx
 	for _, name := range i.program.init {
-		_, err := i.mod.ExportedFunction(name).Call(ctx)
+		_, err := i.mod.ExportedFunction(name).Call(i.ctx)
 		var exited *ExitedError
 		if errors.As(fault(ctx, duringStart, err), &exited) && exited.Code == 0 {
 			continue // how TinyGo's _start ends
@@ -98,20 +107,40 @@ func (i *Instance) Call(ctx context.Context, args ...uint64) ([]uint64, error) {
 	if err := ended(ctx); err != nil {
 		return nil, &InterruptedError{During: duringCall, Err: err}
 	}
-	ctx = i.within(ctx)
 	i.surroundings.ctx = ctx
 	i.program.refuel(i.mod)
-	results, err := i.enter(ctx, args)
+	results, err := i.enter(args)
 	i.fault = fault(ctx, duringCall, err)
 	return results, i.fault
 }
 
 // enter runs the entry point, or goes on with a run of it that is held.
-func (i *Instance) enter(ctx context.Context, args []uint64) ([]uint64, error) {
+func (i *Instance) enter(args []uint64) ([]uint64, error) {
 	if i.held != nil {
 		return nil, i.held.serve()
 	}
-	return i.entry.Call(ctx, args...)
+	return i.entry.Call(i.ctx, args...)
+}
+
+// Invoke runs any function that the guest exports, and returns its results. Like [Instance.Call], of which one call may
+// consist of several, it sees what came before, and its errors are the same; a function that is not exported is a
+// *[TrapError].
+func (i *Instance) Invoke(ctx context.Context, name string, args ...uint64) (results []uint64, err error) {
+	if err := ended(ctx); err != nil {
+		return nil, &InterruptedError{During: duringCall, Err: err}
+	}
+	f := i.mod.ExportedFunction(name)
+	if f == nil {
+		return nil, &TrapError{Text: fmt.Sprintf("the guest exports no function %q", name)}
+	}
+	if want := len(f.Definition().ParamTypes()); want != len(args) {
+		return nil, &TrapError{Text: fmt.Sprintf("export %q has type %s; it is called with %d arguments", name, typeText(f.Definition()), len(args))}
+	}
+	i.surroundings.ctx = ctx
+	i.program.refuel(i.mod)
+	results, err = f.Call(i.ctx, args...)
+	i.fault = fault(ctx, duringCall, err)
+	return results, i.fault
 }
 
 // Release gives the instance up. It must be called exactly once; the instance must not be used after it.

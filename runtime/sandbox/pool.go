@@ -104,7 +104,7 @@ func (p *Pool) take(ctx context.Context, process Process) (*Instance, error) {
 		return nil, err
 	}
 	var i *Instance
-	if p.fits(process) {
+	if p.way().fits(process) {
 		i = p.takeIdle()
 	}
 	if i != nil {
@@ -116,15 +116,14 @@ func (p *Pool) take(ctx context.Context, process Process) (*Instance, error) {
 	return i, nil
 }
 
-// newClean returns a new instance, in the state of img unless that is nil, or held if it is a command that can be.
+func (p *Pool) way() way { return p.program.engine.way }
+
+// newClean returns a new instance, in the state of img unless that is nil, or one that the guest's way makes.
 func (p *Pool) newClean(ctx context.Context, process Process, img *image) (*Instance, error) {
-	switch {
-	case img != nil:
+	if img != nil {
 		return p.clone(ctx, process, img)
-	case p.commands() && p.fits(process) && !p.runsFresh():
-		return p.hold(ctx, process)
 	}
-	return p.begin(ctx, process)
+	return p.way().clean(ctx, p, process)
 }
 
 // finalImage returns the image that calls are served with, or nil if they are served with new instances.
@@ -150,8 +149,8 @@ func (p *Pool) seal() *image {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.serving = true
-	if p.commands() && !p.proven && !p.fresh {
-		p.fresh, p.reason = true, untried
+	if doubt := p.way().doubt(p); doubt != "" && !p.fresh {
+		p.fresh, p.reason = true, doubt
 	}
 	if p.fresh {
 		p.image.free()
@@ -187,7 +186,7 @@ func (p *Pool) begin(ctx context.Context, process Process) (*Instance, error) {
 
 // clone returns a new instance in the state of img.
 func (p *Pool) clone(ctx context.Context, process Process, img *image) (*Instance, error) {
-	i, err := p.program.clone(ctx, img, p.limit)
+	i, err := p.program.clone(ctx, process.Session, img, p.limit)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ type Process struct {
 	Args           []string  // none, not even the program's name, if nil; in an instance of a [Pool] none, but for commands
 	Stdin          io.Reader // empty if nil; after io.EOF it may have data again
 	Stdout, Stderr io.Writer // discarded if nil; may end the guest with [Trap]
+	Session        any       // the protocol's, for its host functions; see [Instance.Session]
 }
 
 // surroundings stand between an instance and the process it is in at present: wazero is told once, when an instance

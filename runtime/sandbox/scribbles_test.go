@@ -22,23 +22,21 @@ type exchange struct {
 	response uint64
 }
 
-type exchangeKey struct{}
-
 // abi is as much of waPC as scribbles needs.
 func abi() sandbox.ABI {
-	exchangeOf := func(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+	exchangeOf := func(i *sandbox.Instance) *exchange { return i.Session().(*exchange) }
 	return sandbox.ABI{
 		Entry: sandbox.Entry{Name: "__guest_call", Params: 2, Results: 1},
 		Hosts: []sandbox.HostModule{{Name: "wapc", Functions: []sandbox.HostFunction{
-			{Name: "__guest_request", Params: 2, Call: func(ctx context.Context, mem sandbox.Memory, stack []uint64) {
+			{Name: "__guest_request", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
 				var b [12]byte
-				for i, n := range exchangeOf(ctx).request {
-					binary.LittleEndian.PutUint32(b[4*i:], n)
+				for at, n := range exchangeOf(i).request {
+					binary.LittleEndian.PutUint32(b[4*at:], n)
 				}
 				mem.Write(uint32(stack[1]), b[:])
 			}},
-			{Name: "__guest_response", Params: 2, Call: func(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-				exchangeOf(ctx).response = binary.LittleEndian.Uint64(mem.Read(uint32(stack[0]), uint32(stack[1])))
+			{Name: "__guest_response", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+				exchangeOf(i).response = binary.LittleEndian.Uint64(mem.Read(uint32(stack[0]), uint32(stack[1])))
 			}},
 		}}},
 	}
@@ -95,8 +93,7 @@ func newPool(t testing.TB, p *sandbox.Program, method sandbox.ResetMethod, pages
 // call makes requests one after another of the same instance, and returns the last one's response.
 func call(ctx context.Context, start sandbox.Starter, requests ...request) (uint64, error) {
 	x := &exchange{}
-	ctx = context.WithValue(ctx, exchangeKey{}, x)
-	i, err := start(ctx, sandbox.Process{})
+	i, err := start(ctx, sandbox.Process{Session: x})
 	if err != nil {
 		return 0, err
 	}

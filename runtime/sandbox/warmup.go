@@ -70,11 +70,7 @@ func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, e
 	}
 	trials, worth := p.tryNew(ctx, append([]Step{step}, probes...))
 	if worth {
-		if p.commands() {
-			p.tryHeld(ctx, trials)
-		} else {
-			p.improve(ctx, p.currentImage(), trials)
-		}
+		p.way().improve(ctx, p, trials)
 	}
 	return trials[0].want.answer, trials[0].want.err
 }
@@ -85,7 +81,7 @@ func (p *Pool) tryNew(ctx context.Context, steps []Step) (trials []trial, worth 
 	for _, step := range steps {
 		fits := false
 		start := func(ctx context.Context, process Process) (*Instance, error) {
-			fits = p.fits(process)
+			fits = p.way().fits(process)
 			return p.beginWarmUp(ctx, process)
 		}
 		trials = append(trials, trial{step, step.run(ctx, start)})
@@ -98,7 +94,7 @@ func (p *Pool) tryNew(ctx context.Context, steps []Step) (trials []trial, worth 
 
 // mayImprove tells whether calls may come to be served otherwise than by new instances.
 func (p *Pool) mayImprove() bool {
-	return !p.runsFresh() && (p.commands() || p.currentImage() != nil)
+	return !p.runsFresh() && (!p.way().oneImage() || p.currentImage() != nil)
 }
 
 // beginWarmUp returns a new instance for a step. It makes the image if there is none yet.
@@ -114,7 +110,7 @@ func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, err
 	}
 	p.countStart()
 	i.release = func(i *Instance) { p.discard(i, DiscardSpent) }
-	if p.base == nil && !p.runsFresh() && !p.commands() {
+	if p.base == nil && !p.runsFresh() && p.way().oneImage() {
 		p.base = i.capture(p.cfg.Reset)
 		p.setImage(p.base)
 	}
@@ -124,7 +120,7 @@ func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, err
 // makeImage makes an image unless there is one, or none shall be. A guest that fails to start may do better the next
 // time, and so is no reason to give up.
 func (p *Pool) makeImage(ctx context.Context, process Process) error {
-	if p.runsFresh() || p.currentImage() != nil || p.commands() {
+	if p.runsFresh() || p.currentImage() != nil || !p.way().oneImage() {
 		return nil
 	}
 	i, err := p.beginWarmUp(ctx, process)

@@ -1,10 +1,6 @@
 package wapc
 
-import (
-	"context"
-
-	"policy-server/runtime/sandbox"
-)
+import "policy-server/runtime/sandbox"
 
 // hostModule is the import module "wapc". A guest imports what it needs of it.
 func hostModule() sandbox.HostModule {
@@ -22,19 +18,19 @@ func hostModule() sandbox.HostModule {
 }
 
 // guestRequest writes the operation's name and the payload to where the guest has made room for both.
-func guestRequest(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(ctx)
+func guestRequest(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	s := sessionOf(i)
 	mem.Write(uint32(stack[1]), s.payload)
 	mem.Write(uint32(stack[0]), []byte(s.operation))
 }
 
-func guestResponse(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(ctx)
+func guestResponse(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	s := sessionOf(i)
 	s.response = s.take(mem, "response", stack)
 }
 
-func guestError(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(ctx)
+func guestError(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	s := sessionOf(i)
 	s.failure = s.take(mem, "error text", stack)
 }
 
@@ -48,10 +44,10 @@ func (s *session) take(mem sandbox.Memory, what string, stack []uint64) []byte {
 }
 
 // hostCall returns 1 on success, with the response kept for the guest to fetch, and 0 with the error's text.
-func hostCall(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(ctx)
+func hostCall(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	s := sessionOf(i)
 	s.hostResponse, s.hostError = nil, nil
-	response, err := s.host.Do(ctx, mem, stack)
+	response, err := s.host.Do(i, mem, stack)
 	if err != nil {
 		s.hostError = []byte(err.Error())
 		stack[0] = 0
@@ -61,29 +57,29 @@ func hostCall(ctx context.Context, mem sandbox.Memory, stack []uint64) {
 	stack[0] = 1
 }
 
-func hostResponseLen(ctx context.Context, _ sandbox.Memory, stack []uint64) {
-	stack[0] = uint64(uint32(len(sessionOf(ctx).hostResponse)))
+func hostResponseLen(i *sandbox.Instance, _ sandbox.Memory, stack []uint64) {
+	stack[0] = uint64(uint32(len(sessionOf(i).hostResponse)))
 }
 
-func hostErrorLen(ctx context.Context, _ sandbox.Memory, stack []uint64) {
-	stack[0] = uint64(uint32(len(sessionOf(ctx).hostError)))
+func hostErrorLen(i *sandbox.Instance, _ sandbox.Memory, stack []uint64) {
+	stack[0] = uint64(uint32(len(sessionOf(i).hostError)))
 }
 
-func hostResponse(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	if b := sessionOf(ctx).hostResponse; b != nil {
+func hostResponse(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	if b := sessionOf(i).hostResponse; b != nil {
 		mem.Write(uint32(stack[0]), b)
 	}
 }
 
-func hostError(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	if b := sessionOf(ctx).hostError; b != nil {
+func hostError(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	if b := sessionOf(i).hostError; b != nil {
 		mem.Write(uint32(stack[0]), b)
 	}
 }
 
 // consoleLog adds a line to what the guest printed.
-func consoleLog(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	printed := sessionOf(ctx).printed
+func consoleLog(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	printed := sessionOf(i).printed
 	mem.Print(printed, uint32(stack[0]), uint32(stack[1]))
 	_, _ = printed.Write([]byte{'\n'}) // a transcript never fails
 }

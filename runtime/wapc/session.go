@@ -1,7 +1,6 @@
 package wapc
 
 import (
-	"context"
 	"errors"
 	"strings"
 
@@ -22,16 +21,7 @@ type session struct {
 	hostResponse, hostError []byte // the last host call's
 }
 
-type sessionKey struct{}
-
-// within returns a context by which host functions find s.
-func (s *session) within(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sessionKey{}, s)
-}
-
-func sessionOf(ctx context.Context) *session {
-	return ctx.Value(sessionKey{}).(*session)
-}
+func sessionOf(i *sandbox.Instance) *session { return i.Session().(*session) }
 
 // begin sets the request, and forgets what the guest said while it initialised.
 func (s *session) begin(operation string, payload []byte) {

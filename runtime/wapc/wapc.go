@@ -32,8 +32,7 @@ func Run(
 		host:    sandbox.HostCalls{Serve: host, Limit: limits.HostCall},
 		printed: printed,
 	}
-	ctx = s.within(ctx)
-	instance, err := start(ctx, sandbox.Process{Stdout: printed, Stderr: printed})
+	instance, err := start(ctx, sandbox.Process{Stdout: printed, Stderr: printed, Session: s})
 	if err != nil {
 		return sandbox.Answer{}, s.startFault(err)
 	}

@@ -1,10 +1,6 @@
 package wasi
 
-import (
-	"context"
-
-	"policy-server/runtime/sandbox"
-)
+import "policy-server/runtime/sandbox"
 
 // hostModules offer the same function under both names in use: that of Go guests and that of JavaScript guests.
 func hostModules() []sandbox.HostModule {
@@ -17,13 +13,13 @@ func hostModules() []sandbox.HostModule {
 
 // call returns 0 on success and 1 on failure, the reverse of waPC, and puts the response or the error's text into
 // the guest's stdin.
-func call(ctx context.Context, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(ctx)
+func call(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+	s := sessionOf(i)
 	// A guest that never reads would make the host remember every answer.
 	if s.stdin.unread > s.payloadSize+s.host.Limit {
 		sandbox.Trap("host call while %d bytes of stdin are unread", s.stdin.unread)
 	}
-	response, err := s.host.Do(ctx, mem, stack)
+	response, err := s.host.Do(i, mem, stack)
 	if err != nil {
 		s.stdin.append([]byte(err.Error()))
 		stack[0] = 1

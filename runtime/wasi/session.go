@@ -1,7 +1,6 @@
 package wasi
 
 import (
-	"context"
 	"errors"
 	"strings"
 
@@ -17,16 +16,7 @@ type session struct {
 	stderr      *sandbox.Transcript
 }
 
-type sessionKey struct{}
-
-// within returns a context by which host functions find s.
-func (s *session) within(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sessionKey{}, s)
-}
-
-func sessionOf(ctx context.Context) *session {
-	return ctx.Value(sessionKey{}).(*session)
-}
+func sessionOf(i *sandbox.Instance) *session { return i.Session().(*session) }
 
 // outcome tells what the end of a run means; err is how the sandbox reports it.
 func (s *session) outcome(err error) (sandbox.Answer, error) {

@@ -40,12 +40,13 @@ func Run(
 		stderr:      sandbox.NewTranscript(limits.Print),
 	}
 	s.stdin.append(payload)
-	ctx = s.within(ctx)
 	instance, err := start(ctx, sandbox.Process{
 		Args:   []string{programName, argument},
 		Stdin:  &s.stdin,
 		Stdout: &s.stdout,
 		Stderr: s.stderr,
+
+		Session: s,
 	})
 	if err != nil {
 		return s.outcome(err)
