@@ -29,6 +29,15 @@ type Scanner struct {
 // NewScanner returns a scanner at the beginning of data, which it does not change.
 func NewScanner(data []byte) *Scanner { return &Scanner{data: data} }
 
+// Check returns a *SyntaxError unless data is one JSON document.
+func Check(data []byte) error {
+	s := NewScanner(data)
+	if _, err := s.Value(); err != nil {
+		return err
+	}
+	return s.End()
+}
+
 func (s *Scanner) syntax(format string, args ...any) error {
 	line, column := s.position()
 	return &SyntaxError{Path: s.dotted(), Reason: fmt.Sprintf(format, args...), Line: line, Column: column}

@@ -7,18 +7,21 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"policy-server/document"
 )
 
-// MetadataSection is the name of the custom section of a module that holds its metadata as JSON. Of several sections
-// with that name the first counts.
+// MetadataSection is the name of the custom section of a module that holds its metadata as JSON. Of
+// several sections with that name the first counts.
 const MetadataSection = "io.kubewarden.metadata"
 
-// CompatibleVersion is the Kubewarden version whose policies run here. A policy's minimumKubewardenVersion is compared
-// with it; it is not our own release.
+// CompatibleVersion is the Kubewarden version whose policies run here. A policy's
+// minimumKubewardenVersion is compared with it; it is not our own release.
 const CompatibleVersion = "1.36.0"
 
-// Metadata is what a policy's author declares about a module. When serving, only ExecutionMode, ProtocolVersion and
-// MinimumKubewardenVersion matter; the rest informs people and other tools, and grants nothing.
+// Metadata is what a policy's author declares about a module. When serving, only ExecutionMode,
+// ProtocolVersion and MinimumKubewardenVersion matter; the rest informs people and other tools, and
+// grants nothing.
 type Metadata struct {
 	ProtocolVersion          string            `json:"protocolVersion,omitempty"` // "v1" or "Unknown"
 	Rules                    []Rule            `json:"rules"`                     // required, may be empty
@@ -57,73 +60,111 @@ const (
 	ExecuteWASI       ExecutionMode = "wasi"
 )
 
-// ParseMetadata reads metadata as it stands in a module: JSON, unknown keys ignored. Missing optional keys get their
-// defaults.
+// ParseMetadata reads metadata as it stands in a module: JSON, unknown keys ignored. Missing
+// optional keys get their defaults.
 func ParseMetadata(data []byte) (Metadata, error) {
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(data, &given); err != nil {
-		return Metadata{}, err
-	}
-	for _, required := range []string{"rules", "mutating"} {
-		if value, ok := given[required]; !ok || string(value) == "null" {
-			return Metadata{}, fmt.Errorf("missing field `%s`", required)
-		}
-	}
-	m := Metadata{BackgroundAudit: true, ExecutionMode: ExecuteWaPC, PolicyType: "kubernetes"}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return Metadata{}, err
-	}
-	if err := m.checkValues(); err != nil {
-		return Metadata{}, err
-	}
-	m.normalise()
-	return m, nil
+	return parseMetadata(func(r document.Reader) (document.Value, error) { return r.ReadJSON(data) })
 }
 
 // ParseMetadataYAML reads metadata as an author writes it, in YAML.
 func ParseMetadataYAML(data []byte) (Metadata, error) {
-	root, err := document(data)
-	if err != nil {
-		return Metadata{}, err
-	}
-	if root == nil {
-		return Metadata{}, fmt.Errorf("missing field `rules`")
-	}
-	asJSON, err := appendJSON(nil, root)
-	if err != nil {
-		return Metadata{}, err
-	}
-	return ParseMetadata(asJSON)
+	return parseMetadata(func(r document.Reader) (document.Value, error) { return r.Read(data) })
 }
 
-func (m *Metadata) checkValues() error {
+func parseMetadata(read func(document.Reader) (document.Value, error)) (Metadata, error) {
+	found := &document.Faults{Words: metadataWords}
+	root, err := read(document.Reader{Faults: found})
+	if err != nil {
+		return Metadata{}, err
+	}
+	fields, ok := root.Mapping()
+	if !ok && root.Exists() {
+		return Metadata{}, found.Err()
+	}
+	m := readMetadata(fields)
+	m.checkValues(found)
+	m.normalise()
+	return m, found.Err()
+}
+
+// metadataWords words the faults of metadata; scripts look for what is said of missing fields.
+func metadataWords(f document.Fault) string {
+	if f.Problem == document.Missing {
+		f.Problem, f.Text = document.Other, fmt.Sprintf("missing field `%s`", f.Key)
+	}
+	return document.Words(f)
+}
+
+func readMetadata(m document.Mapping) Metadata {
+	metadata := Metadata{
+		ProtocolVersion:          m.Optional("protocolVersion").Text(),
+		Mutating:                 m.Required("mutating").Truth(false),
+		BackgroundAudit:          m.Optional("backgroundAudit").Truth(true),
+		ExecutionMode:            ExecutionMode(textOr(m.Optional("executionMode"), string(ExecuteWaPC))),
+		PolicyType:               textOr(m.Optional("policyType"), "kubernetes"),
+		HostCapabilities:         m.Optional("hostCapabilities").TextList(),
+		MinimumKubewardenVersion: m.Optional("minimumKubewardenVersion").Text(),
+	}
+	for _, item := range m.Required("rules").List() {
+		rule, _ := item.Mapping()
+		metadata.Rules = append(metadata.Rules, Rule{
+			APIGroups: rule.Optional("apiGroups").TextList(), APIVersions: rule.Optional("apiVersions").TextList(),
+			Resources: rule.Optional("resources").TextList(), Operations: rule.Optional("operations").TextList(),
+		})
+	}
+	if annotations := m.Optional("annotations"); annotations.Exists() {
+		metadata.Annotations = map[string]string{}
+		for key, value := range annotations.Pairs() { // of a key that is there twice the last value counts
+			metadata.Annotations[key] = value.Optional().Text()
+		}
+	}
+	for _, item := range m.Optional("contextAwareResources").List() {
+		kind, _ := item.Mapping()
+		metadata.ContextAwareResources = append(metadata.ContextAwareResources,
+			MetadataKind{APIVersion: kind.Optional("apiVersion").Text(), Kind: kind.Optional("kind").Text()})
+	}
+	return metadata
+}
+
+func textOr(v document.Value, fallback string) string {
+	if !v.Exists() {
+		return fallback
+	}
+	return v.Text()
+}
+
+// checkValues adds which words are none of those that are known.
+func (m *Metadata) checkValues(found *document.Faults) {
 	for _, enum := range []struct{ field, value, known string }{
 		{"protocolVersion", m.ProtocolVersion, ",v1,Unknown"},
 		{"executionMode", string(m.ExecutionMode), "kubewarden-wapc,opa,gatekeeper,wasi"},
 		{"policyType", m.PolicyType, "kubernetes,raw"},
 	} {
-		if !slices.Contains(strings.Split(enum.known, ","), enum.value) {
-			return fmt.Errorf("%s: unknown variant %q, expected one of %s", enum.field, enum.value,
+		if !slices.Contains(strings.Split(enum.known, ","), enum.value) && !found.Concern(enum.field) {
+			found.Add(enum.field, "unknown variant %q, expected one of %s", enum.value,
 				strings.TrimPrefix(strings.ReplaceAll(enum.known, ",", ", "), ", "))
 		}
 	}
 	for i, rule := range m.Rules {
 		for _, operation := range rule.Operations {
 			if !slices.Contains([]string{"CREATE", "UPDATE", "DELETE", "CONNECT", "*"}, operation) {
-				return fmt.Errorf("rules[%d].operations: unknown operation %q; known: CREATE, UPDATE, DELETE, CONNECT, *", i, operation)
+				found.Add(document.Element("rules", i)+".operations", "unknown operation %q; known: CREATE, UPDATE, DELETE, CONNECT, *", operation)
 			}
 		}
 	}
 	if m.MinimumKubewardenVersion != "" {
 		if _, err := semver.StrictNewVersion(m.MinimumKubewardenVersion); err != nil {
-			return fmt.Errorf("minimumKubewardenVersion %q: %w", m.MinimumKubewardenVersion, err)
+			found.Add("", "minimumKubewardenVersion %q: %v", m.MinimumKubewardenVersion, err)
 		}
 	}
-	return nil
 }
 
-// normalise sorts what is a set, and makes an absent list an empty one, so that equal metadata has equal JSON.
+// normalise sorts what is a set, and makes an absent list an empty one, so that equal metadata has
+// equal JSON.
 func (m *Metadata) normalise() {
+	if m.Rules == nil {
+		m.Rules = []Rule{}
+	}
 	slices.SortFunc(m.ContextAwareResources, func(a, b MetadataKind) int {
 		return strings.Compare(a.APIVersion+"\x00"+a.Kind, b.APIVersion+"\x00"+b.Kind)
 	})
@@ -138,8 +179,8 @@ func (m *Metadata) normalise() {
 // Encode returns m as the JSON that goes into a module.
 func (m Metadata) Encode() ([]byte, error) { return json.Marshal(m) }
 
-// CheckServable reports why a module with this metadata cannot be served here: a newer Kubewarden wanted, or a waPC
-// module whose protocol version is missing or unknown.
+// CheckServable reports why a module with this metadata cannot be served here: a newer Kubewarden
+// wanted, or a waPC module whose protocol version is missing or unknown.
 func (m Metadata) CheckServable() error {
 	if m.MinimumKubewardenVersion != "" {
 		wanted, err := semver.StrictNewVersion(m.MinimumKubewardenVersion)

@@ -3,20 +3,21 @@ package policy
 import (
 	"errors"
 
-	"go.yaml.in/yaml/v3"
+	"policy-server/document"
 )
 
-// ParseSettings reads a policy's settings, YAML or JSON, into the JSON object a guest receives. Nothing and null are {}.
+// ParseSettings reads a policy's settings, YAML or JSON, into the JSON object a guest receives.
+// Nothing and null are {}.
 func ParseSettings(data []byte) ([]byte, error) {
-	root, err := document(data)
+	root, err := document.Reader{Faults: new(document.Faults)}.Read(data)
 	if err != nil {
 		return nil, err
 	}
-	if root == nil || isNull(root) {
+	switch root.Kind() {
+	case document.Absent, document.Null:
 		return []byte("{}"), nil
+	case document.Map:
+		return root.AppendJSON(nil)
 	}
-	if root.Kind != yaml.MappingNode {
-		return nil, errors.New("Invalid settings in CRD, not an object")
-	}
-	return appendJSON(nil, root)
+	return nil, errors.New("Invalid settings in CRD, not an object")
 }

@@ -1,0 +1,91 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"policy-server/document"
+	"policy-server/runtime"
+)
+
+// What is said of a field by whoever finds it wrong: the reader of the file, or Check.
+const (
+	faultSettings = "settings must be a mapping"
+	faultTimeout  = "not a whole number of seconds"
+	faultMemory   = "not a number of bytes; at least %d, a page of WebAssembly memory"
+)
+
+const wasmPage = 64 << 10
+
+// check adds what is wrong with d, except for fields that found has something about already: they
+// could not be read.
+func (d Definition) check(found *document.Faults) {
+	path := document.Join("", string(d.ID))
+	report := func(key, format string, args ...any) {
+		if at := document.Join(path, key); !found.Concern(at) {
+			found.Add(at, format, args...)
+		}
+	}
+	d.checkID(found)
+	if d.Module == "" && !found.Concern(document.Join(path, "module")) {
+		found.Add(path, "module is missing")
+	}
+	if err := d.Mode.check(); d.Mode != "" && err != nil {
+		report("policyMode", "%v", err)
+	}
+	if len(d.Settings) > 0 && (!json.Valid(d.Settings) || bytes.TrimLeft(d.Settings, " \t\r\n")[0] != '{') {
+		report("settings", faultSettings)
+	}
+	if d.Timeout != nil && *d.Timeout < 0 {
+		report("timeoutEvalSeconds", faultTimeout)
+	}
+	if err := checkSandbox(d.Sandbox); d.Sandbox != "" && err != nil {
+		report("sandboxMode", "%v", err)
+	}
+	if d.MemoryLimit != 0 && d.MemoryLimit < wasmPage {
+		report("memoryLimitBytes", faultMemory, wasmPage)
+	}
+	d.checkResources(document.Join(path, "contextAwareResources"), found)
+}
+
+func (d Definition) checkID(found *document.Faults) {
+	path := document.Join("", string(d.ID))
+	if strings.Contains(string(d.ID), "/") {
+		found.Add(path, "policy name '%s' contains a '/' character", d.ID)
+	} else if _, err := ParseID(string(d.ID)); err != nil {
+		found.Add(path, "%v", err)
+	}
+}
+
+func (d Definition) checkResources(path string, found *document.Faults) {
+	for i, r := range d.Resources {
+		at := document.Element(path, i)
+		if found.Concern(at) {
+			continue
+		}
+		for _, field := range []struct{ key, value string }{{"apiVersion", r.APIVersion}, {"kind", r.Kind}} {
+			if field.value == "" && !found.Concern(document.Join(at, field.key)) {
+				found.Add(at, "%s is missing", field.key)
+			}
+		}
+	}
+}
+
+func (m Mode) check() error { return oneOf("mode", m, Protect, Monitor) }
+
+func checkSandbox(mode runtime.Mode) error {
+	return oneOf("sandbox mode", mode, runtime.ModeReset, runtime.ModeFresh)
+}
+
+func oneOf[T ~string](what string, value T, known ...T) error {
+	var words []string
+	for _, word := range known {
+		if value == word {
+			return nil
+		}
+		words = append(words, string(word))
+	}
+	return fmt.Errorf("%q is no %s; known: %s", value, what, strings.Join(words, ", "))
+}
