@@ -1,27 +1,24 @@
 package registry
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"policy-server/document"
 )
 
-// Sources says which hosts may be reached in what way. The zero value allows HTTPS with the system's certificate
-// authorities only, through the proxies of the environment.
+// Sources says which hosts may be reached in what way. The zero value allows HTTPS with the
+// system's certificate authorities only, through the proxies of the environment.
 //
-// Hosts are written host or host:port, as in Reference.Host, and match whole; "docker.io" stands for the host that serves
-// Docker Hub too.
+// Hosts are written host or host:port, as in Reference.Host, and match whole; "docker.io" stands
+// for the host that serves Docker Hub too.
 type Sources struct {
-	// InsecureSources lists hosts that may also be reached over HTTPS with any certificate and over plain HTTP, in this
-	// order, when HTTPS with a verified certificate fails.
+	// InsecureSources lists hosts that may also be reached over HTTPS with any certificate and over
+	// plain HTTP, in this order, when HTTPS with a verified certificate fails.
 	InsecureSources []string
 	// SourceAuthorities adds certificate authorities for one host each, to the system's.
 	SourceAuthorities map[string][]Authority
@@ -35,111 +32,141 @@ type Authority struct {
 	Data []byte // PEM or DER
 }
 
-// Proxies holds proxy URLs, host[:port] meaning http. NoProxy is a comma-separated list of hosts, as in the variable
-// NO_PROXY. An empty field means no proxy for that scheme.
+// Proxies holds proxy URLs, host[:port] meaning http. NoProxy is a comma-separated list of hosts,
+// as in the variable NO_PROXY. An empty field means no proxy for that scheme.
 type Proxies struct {
 	HTTPProxy  string
 	HTTPSProxy string
 	NoProxy    string
 }
 
-// ParseSources reads a sources file, one YAML or JSON document in which every key is optional. Keys it does not know are
-// ignored and returned as paths ("proxies.ftp_proxy"), since the file is shared with other tools. The error joins all
-// faults, each with its path and place in the file. Authority files are not opened: Open does that.
+// ParseSources reads a sources file, one YAML or JSON document in which every key is optional. Keys
+// it does not know are ignored and returned as sorted paths ("proxies.ftp_proxy"), since the file
+// is shared with other tools. The error holds all faults, each with its path and place in the file.
+// Authority files are not opened: Open does that.
 func ParseSources(file []byte) (sources Sources, ignored []string, err error) {
-	var document, more yaml.Node
-	documents := yaml.NewDecoder(bytes.NewReader(file))
-	if err := documents.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+	found := &document.Faults{Words: sourcesWords}
+	root, err := document.Reader{Faults: found}.Read(file)
+	if several, ok := errors.AsType[*document.SeveralError](err); ok {
+		err = fmt.Errorf("a second document at line %d, expected one document", several.Line)
+	}
+	if err != nil {
 		return Sources{}, nil, err
 	}
-	switch err := documents.Decode(&more); {
-	case err == nil:
-		return Sources{}, nil, fmt.Errorf("a second document at line %d, expected one document", more.Line)
-	case !errors.Is(err, io.EOF):
-		return Sources{}, nil, err
+	r := &sourcesReader{faults: found}
+	sources = r.sources(root.Optional())
+	slices.Sort(r.ignored)
+	if err := found.Err(); err != nil {
+		return Sources{}, r.ignored, err
 	}
-	if len(document.Content) == 0 {
-		return Sources{}, nil, nil
-	}
-	reader := &sourcesReader{}
-	sources = reader.sources(document.Content[0])
-	if len(reader.faults) > 0 {
-		return Sources{}, reader.ignored, errors.Join(reader.faults...)
-	}
-	return sources, reader.ignored, nil
+	return sources, r.ignored, nil
 }
 
-// sourcesReader walks the document and collects what is wrong with it.
+// sourcesWords words faults as the reference does.
+func sourcesWords(f document.Fault) string {
+	switch f.Problem {
+	case document.Mismatch:
+		want := strings.NewReplacer(document.WantMapping, "a map", document.WantList, "a sequence", document.WantKey, "a string as key").Replace(f.Want)
+		f.Text = fmt.Sprintf("invalid type: %s, expected %s", sourcesKind(f.Got), want)
+	case document.Missing:
+		f.Text = fmt.Sprintf("missing field `%s`", f.Key)
+	case document.Duplicate:
+		f.Text = fmt.Sprintf("duplicate field `%s`", f.Key)
+	}
+	f.Problem = document.Other
+	return fmt.Sprintf("%s at line %d column %d", document.Words(f), f.Line, f.Column)
+}
+
+func sourcesKind(v document.Value) string {
+	text, _ := v.Scalar()
+	switch v.Kind() {
+	case document.Null:
+		return "null"
+	case document.Map:
+		return "map"
+	case document.List:
+		return "sequence"
+	case document.Truth:
+		return fmt.Sprintf("boolean %q", text)
+	case document.Number:
+		if strings.ContainsAny(v.Number(), ".e") {
+			return fmt.Sprintf("float %q", text)
+		}
+		return fmt.Sprintf("integer %q", text)
+	case document.Text:
+		return fmt.Sprintf("string %q", text)
+	}
+	return v.Describe()
+}
+
+// sourcesReader notes what it passes by.
 type sourcesReader struct {
-	faults  []error
+	faults  *document.Faults
 	ignored []string
 }
 
-func (r *sourcesReader) sources(node *yaml.Node) (sources Sources) {
-	r.fields(node, "", map[string]func(*yaml.Node, string){
-		"insecure_sources": func(list *yaml.Node, path string) {
-			r.each(list, path, func(host *yaml.Node, path string) {
-				sources.InsecureSources = append(sources.InsecureSources, r.text(host, path))
-			})
-		},
-		"source_authorities": func(hosts *yaml.Node, path string) {
-			sources.SourceAuthorities = map[string][]Authority{}
-			r.entries(hosts, path, func(host string, list *yaml.Node, path string) {
-				r.each(list, path, func(entry *yaml.Node, path string) {
-					sources.SourceAuthorities[host] = append(sources.SourceAuthorities[host], r.authority(entry, path))
-				})
-			})
-		},
-		"proxies": func(section *yaml.Node, path string) { sources.Proxies = r.proxies(section, path) },
-	})
+func (r *sourcesReader) fields(v document.Value, known ...string) (document.Mapping, bool) {
+	m, ok := v.Mapping()
+	r.ignored = append(r.ignored, m.Unknown(known...)...)
+	return m, ok
+}
+
+func (r *sourcesReader) sources(root document.Value) (sources Sources) {
+	m, _ := r.fields(root, "insecure_sources", "source_authorities", "proxies")
+	for _, host := range m.Optional("insecure_sources").List() {
+		sources.InsecureSources = append(sources.InsecureSources, sourcesText(host))
+	}
+	if hosts, ok := m.Optional("source_authorities").Mapping(); ok {
+		sources.SourceAuthorities = map[string][]Authority{}
+		for host, list := range hosts.Each() {
+			for _, entry := range list.Optional().List() {
+				sources.SourceAuthorities[host] = append(sources.SourceAuthorities[host], r.authority(entry))
+			}
+		}
+	}
+	if proxies := m.Optional("proxies"); proxies.Exists() {
+		sources.Proxies = r.proxies(proxies)
+	}
 	return sources
 }
 
-func (r *sourcesReader) authority(node *yaml.Node, path string) (authority Authority) {
-	if node.Kind != yaml.MappingNode {
-		r.expected(node, path, "a map")
+func (r *sourcesReader) authority(v document.Value) (authority Authority) {
+	m, ok := r.fields(v, "type", "path", "data")
+	if !ok {
 		return authority
 	}
-	var kind, file, data *yaml.Node
-	r.fields(node, path, map[string]func(*yaml.Node, string){
-		"type": func(n *yaml.Node, _ string) { kind = n },
-		"path": func(n *yaml.Node, _ string) { file = n },
-		"data": func(n *yaml.Node, _ string) { data = n },
-	})
-	switch {
-	case kind == nil:
-		r.fault(node, path, "missing field `type`")
-	case kind.Value == "Path" && (file == nil || file.Value == ""):
-		r.fault(node, path, "missing field `path`")
-	case kind.Value == "Path":
-		authority.Path = r.text(file, path+".path")
-	case kind.Value == "Data" && data == nil:
-		r.fault(node, path, "missing field `data`")
-	case kind.Value == "Data":
-		authority.Data = r.certificate(data, path+".data")
+	kind := m.Required("type")
+	switch text, _ := kind.Scalar(); {
+	case !kind.Exists():
+	case text == "Path":
+		file := m.Required("path")
+		if authority.Path = sourcesText(file); authority.Path == "" && file.Kind() == document.Text {
+			m.Fault("missing field `path`")
+		}
+	case text == "Data":
+		if data := m.Required("data"); data.Exists() {
+			authority.Data = r.certificate(data)
+		}
 	default:
-		r.fault(kind, path+".type", fmt.Sprintf("unknown variant `%s`, expected `Data` or `Path`", kind.Value))
+		kind.Fault("unknown variant `%s`, expected `Data` or `Path`", text)
 	}
 	return authority
 }
 
-func (r *sourcesReader) proxies(node *yaml.Node, path string) *Proxies {
-	proxies := &Proxies{}
-	proxy := func(to *string) func(*yaml.Node, string) {
-		return func(n *yaml.Node, path string) {
-			*to = r.text(n, path)
-			// A proxy that cannot be parsed would be passed by in silence. It is not quoted: it may hold a password.
-			if *to != "" && !isProxyAddress(*to) {
-				r.fault(n, path, "invalid proxy address, expected http://HOST:PORT")
-			}
+func (r *sourcesReader) proxies(v document.Value) *Proxies {
+	m, _ := r.fields(v, "http_proxy", "https_proxy", "no_proxy")
+	address := func(key string) string {
+		text := sourcesText(m.Optional(key))
+		// A proxy that cannot be parsed would be passed by in silence. It is not quoted: it may hold a
+		// password.
+		if text != "" && !isProxyAddress(text) {
+			m.Field(key).Fault("invalid proxy address, expected http://HOST:PORT")
 		}
+		return text
 	}
-	r.fields(node, path, map[string]func(*yaml.Node, string){
-		"http_proxy":  proxy(&proxies.HTTPProxy),
-		"https_proxy": proxy(&proxies.HTTPSProxy),
-		"no_proxy":    func(n *yaml.Node, path string) { proxies.NoProxy = r.text(n, path) },
-	})
-	return proxies
+	return &Proxies{
+		HTTPProxy: address("http_proxy"), HTTPSProxy: address("https_proxy"), NoProxy: sourcesText(m.Optional("no_proxy")),
+	}
 }
 
 func isProxyAddress(text string) bool {
@@ -150,123 +177,36 @@ func isProxyAddress(text string) bool {
 	return err == nil && u.Hostname() != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
 }
 
-// fields calls the reader of each known key of a mapping that has a value, and notes the unknown ones.
-func (r *sourcesReader) fields(node *yaml.Node, path string, known map[string]func(*yaml.Node, string)) {
-	r.entries(node, path, func(key string, value *yaml.Node, path string) {
-		if read := known[key]; read != nil {
-			read(value, path)
-		} else {
-			r.ignored = append(r.ignored, path)
-		}
-	})
-}
-
-// entries calls read for each key of a mapping whose value is not null.
-func (r *sourcesReader) entries(node *yaml.Node, path string, read func(key string, value *yaml.Node, path string)) {
-	node = resolve(node)
-	if isNull(node) {
-		return
-	}
-	if node.Kind != yaml.MappingNode {
-		r.expected(node, path, "a map")
-		return
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := resolve(node.Content[i]), resolve(node.Content[i+1])
-		if key.Kind != yaml.ScalarNode {
-			r.expected(key, path, "a string as key")
-			continue
-		}
-		if seen[key.Value] {
-			r.fault(key, path, fmt.Sprintf("duplicate field `%s`", key.Value))
-			continue
-		}
-		seen[key.Value] = true
-		if isNull(value) {
-			continue
-		}
-		under := key.Value
-		if path != "" {
-			under = path + "." + key.Value
-		}
-		read(key.Value, value, under)
-	}
-}
-
-func (r *sourcesReader) each(node *yaml.Node, path string, read func(item *yaml.Node, path string)) {
-	if node.Kind != yaml.SequenceNode {
-		r.expected(node, path, "a sequence")
-		return
-	}
-	for i, item := range node.Content {
-		read(resolve(item), path+"["+strconv.Itoa(i)+"]")
-	}
-}
-
-// text takes numbers for what they look like: a host may be written 5000 as well as "5000".
-func (r *sourcesReader) text(node *yaml.Node, path string) string {
-	if node.Kind != yaml.ScalarNode || isNull(node) {
-		r.expected(node, path, "a string")
+// sourcesText takes numbers for what they look like: a host may be written 5000 as well as "5000".
+func sourcesText(v document.Value) string {
+	text, ok := v.Scalar()
+	if v.Exists() && (!ok || v.Kind() == document.Null) {
+		v.Mismatch(document.WantText)
 		return ""
 	}
-	return node.Value
+	return text
 }
 
 // certificate reads text, or a list of byte values.
-func (r *sourcesReader) certificate(node *yaml.Node, path string) []byte {
-	var content []byte
-	before := len(r.faults)
-	if node.Kind == yaml.SequenceNode {
-		r.each(node, path, func(item *yaml.Node, path string) {
-			b, err := strconv.ParseUint(item.Value, 10, 8)
+func (r *sourcesReader) certificate(v document.Value) []byte {
+	before := r.faults.Len()
+	content := []byte{}
+	if v.Kind() == document.List {
+		for _, item := range v.List() {
+			b, err := strconv.ParseUint(item.Number(), 10, 8)
 			if err != nil {
-				r.expected(item, path, "a number from 0 to 255")
+				item.Mismatch("a number from 0 to 255")
 			}
 			content = append(content, byte(b))
-		})
+		}
 	} else {
-		content = []byte(r.text(node, path))
+		content = []byte(sourcesText(v))
 	}
-	if len(r.faults) > before {
+	if r.faults.Len() > before {
 		return nil
 	}
 	if _, err := parseCertificates(content); err != nil {
-		r.fault(node, path, err.Error())
+		v.Fault("%v", err)
 	}
 	return content
-}
-
-func (r *sourcesReader) expected(node *yaml.Node, path, what string) {
-	var found string
-	switch {
-	case isNull(node):
-		found = "null"
-	case node.Kind == yaml.MappingNode:
-		found = "map"
-	case node.Kind == yaml.SequenceNode:
-		found = "sequence"
-	default:
-		kinds := map[string]string{"!!str": "string", "!!int": "integer", "!!float": "float", "!!bool": "boolean"}
-		found = fmt.Sprintf("%s %q", cmp.Or(kinds[node.ShortTag()], "scalar"), node.Value)
-	}
-	r.fault(node, path, fmt.Sprintf("invalid type: %s, expected %s", found, what))
-}
-
-func (r *sourcesReader) fault(node *yaml.Node, path, what string) {
-	if path != "" {
-		what = path + ": " + what
-	}
-	r.faults = append(r.faults, fmt.Errorf("%s at line %d column %d", what, node.Line, node.Column))
-}
-
-func resolve(node *yaml.Node) *yaml.Node {
-	if node.Kind == yaml.AliasNode {
-		return node.Alias
-	}
-	return node
-}
-
-func isNull(node *yaml.Node) bool {
-	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }
