@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
@@ -50,51 +51,48 @@ func ParseCertificates(text []byte) (CertificateFile, error) {
 	return f, nil
 }
 
-func readCertificate(o object) Constraint {
-	c := Certificate{Annotations: o.textMap("annotations"), AllowUnlogged: !o.boolean("requireRekorBundle", true)}
-	read := func(key string) CertificateFile {
-		text := o.optionalText(key)
+func readCertificate(m document.Mapping) Constraint {
+	c := Certificate{Annotations: m.Optional("annotations").TextMap(), AllowUnlogged: !m.Optional("requireRekorBundle").Truth(true)}
+	read := func(v document.Value) CertificateFile {
+		text := v.Text()
 		if text == "" {
 			return CertificateFile{}
 		}
 		f, err := ParseCertificates([]byte(text))
 		if err != nil {
-			o.found.add(o.at(key), "%v", err)
+			v.Fault("%v", err)
 		}
 		return f
 	}
-	if _, ok := o.fields["certificate"]; !ok {
-		o.found.add(o.at("certificate"), "missing")
-	}
-	c.Leaf, c.Chain = read("certificate"), read("certificateChain")
+	c.Leaf, c.Chain = read(m.Required("certificate")), read(m.Optional("certificateChain"))
 	return c
 }
 
-func (c Certificate) check(path string, found *faults) {
+func (c Certificate) check(path string, found *document.Faults) {
 	at := path + ".certificate"
 	switch n := len(c.Leaf.certificates); n {
 	case 0:
-		found.add(at, "empty")
+		found.Add(at, "empty")
 	case 1:
 		c.checkLeaf(at, found)
 	default:
-		found.add(at, "%d certificates; want one, and its issuers under certificateChain", n)
+		found.Add(at, "%d certificates; want one, and its issuers under certificateChain", n)
 	}
 	checkAnnotations(path, c.Annotations, found)
 }
 
 // checkLeaf reports a certificate that is not for signing code, or names nobody.
-func (c Certificate) checkLeaf(at string, found *faults) {
+func (c Certificate) checkLeaf(at string, found *document.Faults) {
 	leaf := c.leaf()
 	signs := leaf.KeyUsage&x509.KeyUsageDigitalSignature != 0
 	if !signs || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning) {
-		found.add(at, "not for signing code: want key usage digitalSignature and extended key usage codeSigning")
+		found.Add(at, "not for signing code: want key usage digitalSignature and extended key usage codeSigning")
 	}
 	if len(leaf.EmailAddresses)+len(leaf.URIs)+len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-		found.add(at, "no subject alternative name")
+		found.Add(at, "no subject alternative name")
 	}
 	if _, err := evidence.NewPublicKey(leaf.PublicKey); err != nil {
-		found.add(at, "%v", err)
+		found.Add(at, "%v", err)
 	}
 }
 
@@ -109,13 +107,9 @@ func (c Certificate) need() need {
 
 // String returns the constraint as YAML.
 func (c Certificate) String() string {
-	return printYAML(mapping(
-		scalarNode("kind"), scalarNode(kindCertificate),
-		scalarNode("certificate"), scalarNode(c.Leaf.pem),
-		scalarNode("certificateChain"), optionalNode(c.Chain.pem),
-		scalarNode("requireRekorBundle"), booleanNode(!c.AllowUnlogged),
-		scalarNode("annotations"), annotationsNode(c.Annotations),
-	))
+	return printEntry(kindCertificate, printed{"certificate", printText(c.Leaf.pem)},
+		printed{"certificateChain", printOptional(c.Chain.pem)},
+		printed{"requireRekorBundle", document.NewTruth(!c.AllowUnlogged)}, printAnnotations(c.Annotations))
 }
 
 func (c Certificate) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {

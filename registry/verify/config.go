@@ -1,20 +1,16 @@
 package verify
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
-// Config says which signatures a module must carry. Both halves that are present must hold; a nil half is not asked
-// for, and a Config with neither is refused rather than met by everything.
+// Config says which signatures a module must carry. Both halves that are present must hold; a nil
+// half is not asked for, and a Config with neither is refused rather than met by everything.
 type Config struct {
 	AllOf []Constraint // each must be met; nil: not asked, empty: refused
 	AnyOf *AnyOf       // nil: not asked
@@ -24,9 +20,10 @@ type Config struct {
 type AnyOf struct {
 	MinimumMatches int // 1 to len(Signatures); a file that leaves it out means 1
 	Signatures     []Constraint
-	// DistinctSigners makes MinimumMatches count the signers whose signatures meet some constraint, each once, and not
-	// the constraints that are met: two constraints may be met by one signer, and one constraint by several. Signers are
-	// the same who have the same key, or the same issuer and subject. Beyond Kubewarden.
+	// DistinctSigners makes MinimumMatches count the signers whose signatures meet some constraint,
+	// each once, and not the constraints that are met: two constraints may be met by one signer, and
+	// one constraint by several. Signers are the same who have the same key, or the same issuer and
+	// subject. Beyond Kubewarden.
 	DistinctSigners bool
 }
 
@@ -35,109 +32,95 @@ const (
 	notValid     = "Not a valid configuration file: "
 	notSupported = "Not a supported configuration version: "
 	noSignatures = "config is missing signatures in both allOf and anyOff list" // the spelling users grep for
-	manyDocs     = "deserializing from YAML containing more than one document is not supported"
 )
 
-// apiVersion is the one version of the schema there is; a file without one is read as this version too.
+// apiVersion is the one version of the schema there is; a file without one is read as this version
+// too.
 const apiVersion = "v1"
 
-// ParseConfig reads a verification config: one YAML document, or JSON as YAML 1.2 reads it. Unknown and duplicate keys
-// are refused at every level, and so is a config that everything or nothing could ever meet. Explicit nulls mean
-// absent.
+// ParseConfig reads a verification config: one document, YAML or JSON. Unknown and duplicate keys
+// are refused at every level, and so is a config that everything or nothing could ever meet.
+// Explicit nulls mean absent.
 //
 // All faults are reported in one error, one a line, each with its path in the file:
 //
 //	Not a valid configuration file: allOf[0].owner: missing
 //	anyOf.signatures[1].key: PEM block "CERTIFICATE"; want "PUBLIC KEY"
 func ParseConfig(data []byte) (Config, error) {
-	root, err := parseDocument(data)
-	if err != nil {
+	found := new(document.Faults)
+	root, err := document.Reader{Faults: found}.Read(data)
+	if _, several := errors.AsType[*document.SeveralError](err); several {
 		return Config{}, err
 	}
-	if root.Kind == yaml.SequenceNode {
+	if err != nil {
+		return Config{}, fmt.Errorf("%s%w", notValid, err)
+	}
+	if root.Kind() == document.List {
 		return Config{}, fmt.Errorf("%sa list; want a mapping with apiVersion %s", notSupported, apiVersion)
 	}
-	var found faults
-	top, ok := readObject("", root, &found, "apiVersion", "allOf", "anyOf")
-	if !ok {
-		return Config{}, found.err()
+	top, _ := root.Optional().Mapping()
+	top.Only("apiVersion", "allOf", "anyOf")
+	if v := top.Optional("apiVersion"); v.Exists() {
+		if version, _ := v.Scalar(); version != apiVersion {
+			return Config{}, fmt.Errorf("%s%s; supported: %s", notSupported, v.Describe(), apiVersion)
+		}
 	}
-	if v, ok := top.fields["apiVersion"]; ok && v.Value != apiVersion {
-		return Config{}, fmt.Errorf("%s%s; supported: %s", notSupported, describe(v), apiVersion)
-	}
-	cfg := Config{AllOf: readConstraints(top, "allOf"), AnyOf: readAnyOf(top)}
-	if len(found) == 0 && cfg.AllOf == nil && cfg.AnyOf == nil {
+	cfg := Config{AllOf: readConstraints(top.Optional("allOf"), found), AnyOf: readAnyOf(top.Optional("anyOf"), found)}
+	if found.Len() == 0 && cfg.AllOf == nil && cfg.AnyOf == nil {
 		return Config{}, errors.New(noSignatures)
 	}
-	cfg.check(&found)
-	return cfg, found.err()
+	cfg.check(found)
+	return cfg, notValidError(found)
 }
 
-// parseDocument returns the root node of the one document in data; an empty file is an empty mapping.
-func parseDocument(data []byte) (*yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var document, another yaml.Node
-	switch err := decoder.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, nil
-	case err != nil:
-		return nil, fmt.Errorf("%s%w", notValid, err)
+// notValidError returns the faults as the error of a config, nil when there are none.
+func notValidError(found *document.Faults) error {
+	if err := found.Err(); err != nil {
+		return fmt.Errorf("%s%w", notValid, err)
 	}
-	switch err := decoder.Decode(&another); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return nil, fmt.Errorf("%s%w", notValid, err)
-	default:
-		return nil, errors.New(manyDocs)
-	}
-	root := resolve(document.Content[0])
-	if isNull(root) {
-		root = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	}
-	return root, nil
+	return nil
 }
 
-// readConstraints reads the list under key; nil when it is absent. An entry with faults is nil in the list, so that
-// those after it keep their paths.
-func readConstraints(parent object, key string) []Constraint {
-	nodes, ok := parent.list(key)
-	if !ok {
+// readConstraints reads a list of constraints; nil when v is absent. An entry with faults is nil in
+// the list, so that those after it keep their paths.
+func readConstraints(v document.Value, found *document.Faults) []Constraint {
+	items := v.List()
+	if items == nil {
 		return nil
 	}
-	constraints := make([]Constraint, len(nodes))
-	for i, n := range nodes {
-		constraints[i] = readConstraint(element(parent.at(key), i), n, parent.found)
+	constraints := make([]Constraint, len(items))
+	for i, item := range items {
+		constraints[i] = readConstraint(item, found)
 	}
 	return constraints
 }
 
 // readAnyOf reads the anyOf mapping; nil when it is absent or has no list.
-func readAnyOf(top object) *AnyOf {
-	node, ok := top.fields["anyOf"]
+func readAnyOf(v document.Value, found *document.Faults) *AnyOf {
+	m, ok := v.Mapping()
 	if !ok {
 		return nil
 	}
-	o, ok := readObject(top.at("anyOf"), node, top.found, "minimumMatches", "distinctSigners", "signatures")
-	if !ok {
+	m.Only("minimumMatches", "distinctSigners", "signatures")
+	list := m.Required("signatures")
+	if !list.Exists() {
 		return nil
 	}
-	if _, ok := o.fields["signatures"]; !ok {
-		o.found.add(o.at("signatures"), "missing")
+	a := &AnyOf{
+		MinimumMatches: m.Optional("minimumMatches").Whole(1), Signatures: readConstraints(list, found),
+		DistinctSigners: m.Optional("distinctSigners").Truth(false),
+	}
+	if a.Signatures == nil {
 		return nil
 	}
-	minimum, distinct := o.integer("minimumMatches", 1), o.boolean("distinctSigners", false)
-	signatures := readConstraints(o, "signatures")
-	if signatures == nil {
-		return nil
-	}
-	return &AnyOf{MinimumMatches: minimum, Signatures: signatures, DistinctSigners: distinct}
+	return a
 }
 
-// check reports what makes cfg meaningless whoever wrote it: a file, or code that built the value. A list that
-// everything or nothing meets is never what its author wanted.
-func (cfg Config) check(found *faults) {
+// check reports what makes cfg meaningless whoever wrote it: a file, or code that built the value.
+// A list that everything or nothing meets is never what its author wanted.
+func (cfg Config) check(found *document.Faults) {
 	if cfg.AllOf != nil && len(cfg.AllOf) == 0 {
-		found.add("allOf", "empty; list at least one signature, or leave allOf out")
+		found.Add("allOf", "empty; list at least one signature, or leave allOf out")
 	}
 	if cfg.AnyOf != nil {
 		cfg.AnyOf.check(found)
@@ -149,7 +132,7 @@ func (cfg Config) check(found *faults) {
 	}
 }
 
-func (a *AnyOf) check(found *faults) {
+func (a *AnyOf) check(found *document.Faults) {
 	const path = "anyOf.minimumMatches"
 	most, what := len(a.Signatures), "the number of signatures listed"
 	if a.DistinctSigners {
@@ -157,11 +140,11 @@ func (a *AnyOf) check(found *faults) {
 	}
 	switch {
 	case len(a.Signatures) == 0:
-		found.add("anyOf.signatures", "empty; list at least one signature, or leave anyOf out")
+		found.Add("anyOf.signatures", "empty; list at least one signature, or leave anyOf out")
 	case a.MinimumMatches < 1:
-		found.add(path, "%d: every module would be accepted; want 1 to %d", a.MinimumMatches, most)
+		found.Add(path, "%d: every module would be accepted; want 1 to %d", a.MinimumMatches, most)
 	case a.MinimumMatches > most:
-		found.add(path, "%d: no module could ever be accepted; want 1 to %d, %s", a.MinimumMatches, most, what)
+		found.Add(path, "%d: no module could ever be accepted; want 1 to %d, %s", a.MinimumMatches, most, what)
 	}
 }
 
@@ -179,7 +162,7 @@ func (cfg Config) need() need {
 func (cfg Config) constraints() iter.Seq2[string, Constraint] {
 	return func(yield func(string, Constraint) bool) {
 		for i, c := range cfg.AllOf {
-			if !yield(element("allOf", i), c) {
+			if !yield(document.Element("allOf", i), c) {
 				return
 			}
 		}
@@ -187,27 +170,9 @@ func (cfg Config) constraints() iter.Seq2[string, Constraint] {
 			return
 		}
 		for i, c := range cfg.AnyOf.Signatures {
-			if !yield(element("anyOf.signatures", i), c) {
+			if !yield(document.Element("anyOf.signatures", i), c) {
 				return
 			}
 		}
 	}
-}
-
-// faults collects everything wrong with a config, each with its path.
-type faults []string
-
-func (f *faults) add(path, format string, args ...any) {
-	if path != "" {
-		path += ": "
-	}
-	*f = append(*f, path+fmt.Sprintf(format, args...))
-}
-
-// err returns the faults as one error, nil when there are none.
-func (f *faults) err() error {
-	if len(*f) == 0 {
-		return nil
-	}
-	return errors.New(notValid + strings.Join(*f, "\n"))
 }

@@ -3,20 +3,21 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
-// Constraint is one entry of a Config: a PubKey, a GenericIssuer, a GithubAction or a Certificate. A signature meets it
-// when identity and annotations fit together; one signature may meet several constraints.
+// Constraint is one entry of a Config: a PubKey, a GenericIssuer, a GithubAction or a Certificate.
+// A signature meets it when identity and annotations fit together; one signature may meet several
+// constraints.
 type Constraint interface {
 	fmt.Stringer // the entry as YAML, every field written, null where absent; reports of unmet constraints print it
 
-	check(path string, found *faults) // reports what no signature could ever meet
-	need() need                       // of a trust root
+	check(path string, found *document.Faults) // reports what no signature could ever meet
+	need() need                                // of a trust root
 
 	// match holds an intact signature against the constraint.
 	match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error)
@@ -34,7 +35,7 @@ const (
 type kind struct {
 	name   string
 	fields []string
-	read   func(object) Constraint
+	read   func(document.Mapping) Constraint
 }
 
 func kinds() []kind {
@@ -57,50 +58,41 @@ func kindNames() string {
 }
 
 // readConstraint reads one entry; nil when it has faults, which are then in found.
-func readConstraint(path string, node *yaml.Node, found *faults) Constraint {
-	before := len(*found)
-	name, ok := readKind(path, node, found)
+func readConstraint(v document.Value, found *document.Faults) Constraint {
+	before := found.Len()
+	m, ok := v.Mapping()
 	if !ok {
 		return nil
 	}
+	name := m.Optional("kind")
+	if !name.Exists() {
+		name.Fault("missing; want %s", kindNames())
+		return nil
+	}
+	text := name.Text()
+	if name.Kind() != document.Text { // and so it is not known which keys are legal
+		return nil
+	}
 	for _, k := range kinds() {
-		if k.name != name {
+		if k.name != text {
 			continue
 		}
-		known := append(append([]string{"kind"}, k.fields...), "annotations")
-		if o, ok := readObject(path, node, found, known...); ok {
-			if c := k.read(o); len(*found) == before {
-				return c
-			}
+		m.Only(slices.Concat([]string{"kind"}, k.fields, []string{"annotations"})...)
+		if c := k.read(m); found.Len() == before {
+			return c
 		}
 		return nil
 	}
-	found.add(path+".kind", "unknown kind %q; want %s", name, kindNames())
+	name.Fault("unknown kind %q; want %s", text, kindNames())
 	return nil
 }
 
-// readKind looks for the kind alone: the other fields are only known to be legal once it is known.
-func readKind(path string, node *yaml.Node, found *faults) (string, bool) {
-	o := object{path: path, found: found}
-	if !o.isMapping(node) {
-		return "", false
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if value := resolve(node.Content[i+1]); resolve(node.Content[i]).Value == "kind" && !isNull(value) {
-			kind := o.scalar("kind", value)
-			return kind, kind != ""
-		}
-	}
-	found.add(o.at("kind"), "missing; want %s", kindNames())
-	return "", false
-}
-
-// checkAnnotations refuses the two keys the payload format keeps for itself: as in Kubewarden, no signature carries
-// them as annotations.
-func checkAnnotations(path string, annotations map[string]string, found *faults) {
+// checkAnnotations refuses the two keys the payload format keeps for itself: as in Kubewarden, no
+// signature carries them as annotations.
+func checkAnnotations(path string, annotations map[string]string, found *document.Faults) {
 	for _, key := range []string{"creator", "timestamp"} {
 		if _, ok := annotations[key]; ok {
-			found.add(path+".annotations."+key, "reserved by the signature format; no signature could ever meet it")
+			found.Add(path+".annotations."+key, "reserved by the signature format; no signature could ever meet it")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
@@ -45,11 +46,11 @@ func (e evaluation) each(path string, constraints []Constraint) ([]Met, []Unmet)
 	for i, c := range constraints {
 		signatures, rejections := e.one(c)
 		if len(signatures) == 0 {
-			unmet = append(unmet, Unmet{Path: element(path, i), Constraint: c, Rejections: rejections})
+			unmet = append(unmet, Unmet{Path: document.Element(path, i), Constraint: c, Rejections: rejections})
 			continue
 		}
 		met = append(met, Met{
-			Path: element(path, i), Constraint: c, Signature: signatures[0], others: signatures[1:],
+			Path: document.Element(path, i), Constraint: c, Signature: signatures[0], others: signatures[1:],
 		})
 	}
 	return met, unmet

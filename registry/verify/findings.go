@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
@@ -104,7 +105,7 @@ func (e evaluation) attestations(image name.Digest, demands []AttestationDemand,
 	attested := make([][]Attestation, len(demands))
 	for i, demand := range demands {
 		e.found = ofType(all, demand.PredicateType)
-		counted, unverified := e.count(element("attestations", i)+".anyOf", demand.By)
+		counted, unverified := e.count(document.Element("attestations", i)+".anyOf", demand.By)
 		if unverified != nil {
 			unverified.Digest = image
 			return nil, &UnattestedError{PredicateType: demand.PredicateType, Rest: unverified}
@@ -137,7 +138,7 @@ func (e evaluation) count(path string, by AnyOf) ([]Signer, *UnverifiedError) {
 			counted = append(counted, Signer{Constraint: i, Signature: signature})
 		}
 		if len(met) == 0 {
-			unmet = append(unmet, Unmet{Path: element(path, i), Constraint: c, Rejections: rejections})
+			unmet = append(unmet, Unmet{Path: document.Element(path, i), Constraint: c, Rejections: rejections})
 		}
 	}
 	needed := max(by.MinimumMatches, 1) // also when code left it out: nothing is met by everything

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"regexp"
 
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
-// GenericIssuer asks for a keyless signature by an identity of any OIDC issuer. Exactly one of Issuer and IssuerRegex
-// is set.
+// GenericIssuer asks for a keyless signature by an identity of any OIDC issuer. Exactly one of
+// Issuer and IssuerRegex is set.
 type GenericIssuer struct {
 	Issuer      string // exact
 	IssuerRegex Regex  // beyond Kubewarden
@@ -17,11 +18,12 @@ type GenericIssuer struct {
 	Annotations map[string]string // as in PubKey
 }
 
-// Regex is a regular expression (RE2) that a text must match as a whole. The zero value matches nothing.
+// Regex is a regular expression (RE2) that a text must match as a whole. The zero value matches
+// nothing.
 type Regex struct{ expression *regexp.Regexp }
 
-// ParseRegex reads a regular expression. Anchors are not needed: what stands before or after a match would be
-// anybody's.
+// ParseRegex reads a regular expression. Anchors are not needed: what stands before or after a
+// match would be anybody's.
 func ParseRegex(text string) (Regex, error) {
 	// Compiled alone first: wrapped, an unbalanced parenthesis could come to be balanced.
 	if _, err := regexp.Compile(text); err != nil {
@@ -44,43 +46,43 @@ func (r Regex) String() string {
 	return wrapped[len(`\A(?:`) : len(wrapped)-len(`)\z`)]
 }
 
-func readGenericIssuer(o object) Constraint {
+func readGenericIssuer(m document.Mapping) Constraint {
 	var c GenericIssuer
-	_, pattern := o.fields["issuerRegex"]
-	if _, exact := o.fields["issuer"]; exact && pattern {
-		o.found.add(o.path, "want exactly one of issuer and issuerRegex")
+	pattern := m.Optional("issuerRegex").Exists()
+	if m.Optional("issuer").Exists() && pattern {
+		m.Fault("want exactly one of issuer and issuerRegex")
 	} else if pattern {
-		c.IssuerRegex = o.regex("issuerRegex")
+		c.IssuerRegex = readRegex(m.Optional("issuerRegex"))
 	} else {
-		c.Issuer = o.text("issuer")
+		c.Issuer = m.Required("issuer").Text()
 	}
-	c.Subject, c.Annotations = readSubject(o), o.textMap("annotations")
+	c.Subject, c.Annotations = readSubject(m), m.Optional("annotations").TextMap()
 	return c
 }
 
-// regex returns the regular expression under key, which must be there; an empty one would match nothing.
-func (o object) regex(key string) Regex {
-	text := o.text(key)
+// readRegex reads a regular expression; an empty one would match nothing, and is left out.
+func readRegex(v document.Value) Regex {
+	text := v.Text()
 	if text == "" {
 		return Regex{}
 	}
 	expression, err := ParseRegex(text)
 	if err != nil {
-		o.found.add(o.at(key), "%v", err)
+		v.Fault("%v", err)
 	}
 	return expression
 }
 
-func (c GenericIssuer) check(path string, found *faults) {
+func (c GenericIssuer) check(path string, found *document.Faults) {
 	if (c.Issuer == "") == (c.IssuerRegex.String() == "") {
 		if c.Issuer == "" {
-			found.add(path+".issuer", "empty")
+			found.Add(path+".issuer", "empty")
 		} else {
-			found.add(path, "want exactly one of issuer and issuerRegex")
+			found.Add(path, "want exactly one of issuer and issuerRegex")
 		}
 	}
 	if c.Subject.value == "" {
-		found.add(path+".subject", "empty")
+		found.Add(path+".subject", "empty")
 	}
 	checkAnnotations(path, c.Annotations, found)
 }
@@ -93,12 +95,8 @@ func (c GenericIssuer) String() string {
 	if issuer == "" {
 		key, issuer = "issuerRegex", c.IssuerRegex.String()
 	}
-	return printYAML(mapping(
-		scalarNode("kind"), scalarNode(kindGenericIssuer),
-		scalarNode(key), scalarNode(issuer),
-		scalarNode("subject"), c.Subject.node(),
-		scalarNode("annotations"), annotationsNode(c.Annotations),
-	))
+	return printEntry(kindGenericIssuer, printed{key, printText(issuer)}, printed{"subject", c.Subject.yaml()},
+		printAnnotations(c.Annotations))
 }
 
 func (c GenericIssuer) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
@@ -14,13 +15,13 @@ type GithubAction struct {
 	Annotations map[string]string // as in PubKey
 }
 
-func readGithubAction(o object) Constraint {
-	return GithubAction{Owner: o.text("owner"), Repo: o.optionalText("repo"), Annotations: o.textMap("annotations")}
+func readGithubAction(m document.Mapping) Constraint {
+	return GithubAction{Owner: m.Required("owner").Text(), Repo: m.Optional("repo").Text(), Annotations: m.Optional("annotations").TextMap()}
 }
 
-func (c GithubAction) check(path string, found *faults) {
+func (c GithubAction) check(path string, found *document.Faults) {
 	if c.Owner == "" {
-		found.add(path+".owner", "empty")
+		found.Add(path+".owner", "empty")
 	}
 	checkAnnotations(path, c.Annotations, found)
 }
@@ -29,12 +30,8 @@ func (c GithubAction) need() need { return needRoot }
 
 // String returns the constraint as YAML.
 func (c GithubAction) String() string {
-	return printYAML(mapping(
-		scalarNode("kind"), scalarNode(kindGithubAction),
-		scalarNode("owner"), scalarNode(c.Owner),
-		scalarNode("repo"), optionalNode(c.Repo),
-		scalarNode("annotations"), annotationsNode(c.Annotations),
-	))
+	return printEntry(kindGithubAction, printed{"owner", printText(c.Owner)}, printed{"repo", printOptional(c.Repo)},
+		printAnnotations(c.Annotations))
 }
 
 func (c GithubAction) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 
+	"policy-server/document"
 	"policy-server/registry/evidence"
 )
 
@@ -14,21 +15,21 @@ type PubKey struct {
 	Annotations map[string]string // the signed payload must hold each of them; more are fine
 }
 
-func readPubKey(o object) Constraint {
-	c := PubKey{Owner: o.optionalText("owner"), Annotations: o.textMap("annotations")}
-	if text := o.text("key"); text != "" {
+func readPubKey(m document.Mapping) Constraint {
+	c := PubKey{Owner: m.Optional("owner").Text(), Annotations: m.Optional("annotations").TextMap()}
+	if text := m.Required("key").Text(); text != "" {
 		key, err := evidence.ParsePublicKey([]byte(text))
 		if err != nil {
-			o.found.add(o.at("key"), "%v", err)
+			m.Field("key").Fault("%v", err)
 		}
 		c.Key = key
 	}
 	return c
 }
 
-func (c PubKey) check(path string, found *faults) {
+func (c PubKey) check(path string, found *document.Faults) {
 	if c.Key.IsZero() {
-		found.add(path+".key", "empty")
+		found.Add(path+".key", "empty")
 	}
 	checkAnnotations(path, c.Annotations, found)
 }
@@ -37,12 +38,8 @@ func (c PubKey) need() need { return needNot }
 
 // String returns the constraint as YAML.
 func (c PubKey) String() string {
-	return printYAML(mapping(
-		scalarNode("kind"), scalarNode(kindPubKey),
-		scalarNode("owner"), optionalNode(c.Owner),
-		scalarNode("key"), scalarNode(c.Key.PEM()),
-		scalarNode("annotations"), annotationsNode(c.Annotations),
-	))
+	return printEntry(kindPubKey, printed{"owner", printOptional(c.Owner)}, printed{"key", printText(c.Key.PEM())},
+		printAnnotations(c.Annotations))
 }
 
 func (c PubKey) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {

@@ -6,11 +6,12 @@ import (
 	"strings"
 	"unicode"
 
-	"go.yaml.in/yaml/v3"
+	"policy-server/document"
 )
 
-// Subject is what a certificate's subject, an e-mail address or a URI, must be: equal to a text, below a URL, or,
-// beyond Kubewarden, like a regular expression. The zero value matches nothing and is refused in a Config.
+// Subject is what a certificate's subject, an e-mail address or a URI, must be: equal to a text,
+// below a URL, or, beyond Kubewarden, like a regular expression. The zero value matches nothing and
+// is refused in a Config.
 type Subject struct {
 	demand string // one of those below
 	value  string
@@ -32,9 +33,9 @@ func SubjectRegex(expression Regex) Subject {
 	return Subject{demand: demandRegex, value: expression.String(), regex: expression}
 }
 
-// SubjectURLPrefix asks for a subject below an absolute URL, which is normalised: lower-case scheme and host, no
-// default port, a slash at the end. So https://github.com/alice covers everything of alice and nothing of
-// alice-in-chains. It refuses a text without scheme or host.
+// SubjectURLPrefix asks for a subject below an absolute URL, which is normalised: lower-case scheme
+// and host, no default port, a slash at the end. So https://github.com/alice covers everything of
+// alice and nothing of alice-in-chains. It refuses a text without scheme or host.
 func SubjectURLPrefix(text string) (Subject, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
@@ -88,48 +89,43 @@ func (s Subject) matches(subject string) bool {
 	return false
 }
 
-// readSubject reads the subject of a genericIssuer entry: a mapping with exactly one of the demands.
-func readSubject(parent object) Subject {
-	demands := []string{demandEqual, demandURLPrefix, demandRegex}
-	node, ok := parent.fields["subject"]
+// readSubject reads the subject of a genericIssuer entry: a mapping with exactly one of the
+// demands.
+func readSubject(entry document.Mapping) Subject {
+	v := entry.Optional("subject")
+	if !v.Exists() {
+		v.Fault("missing; want %s, %s or %s", demandEqual, demandURLPrefix, demandRegex)
+		return Subject{}
+	}
+	m, ok := v.Mapping()
 	if !ok {
-		parent.found.add(parent.at("subject"), "missing; want %s, %s or %s", demandEqual, demandURLPrefix, demandRegex)
 		return Subject{}
 	}
-	o, ok := readObject(parent.at("subject"), node, parent.found, demands...)
-	if !ok {
-		return Subject{}
+	m.Only(demandEqual, demandURLPrefix, demandRegex)
+	equal, prefix, pattern := m.Optional(demandEqual), m.Optional(demandURLPrefix), m.Optional(demandRegex)
+	switch equals, prefixes, patterns := equal.Exists(), prefix.Exists(), pattern.Exists(); {
+	case equals && !prefixes && !patterns:
+		return SubjectEqual(equal.Text())
+	case prefixes && !equals && !patterns:
+		return readURLPrefix(prefix)
+	case patterns && !equals && !prefixes:
+		return SubjectRegex(readRegex(pattern))
 	}
-	if len(o.fields) != 1 {
-		o.found.add(o.path, "want exactly one of %s, %s and %s", demandEqual, demandURLPrefix, demandRegex)
-		return Subject{}
-	}
-	for demand := range o.fields {
-		switch demand {
-		case demandEqual:
-			return SubjectEqual(o.text(demand))
-		case demandURLPrefix:
-			return o.urlPrefix(demand)
-		}
-	}
-	return SubjectRegex(o.regex(demandRegex))
+	m.Fault("want exactly one of %s, %s and %s", demandEqual, demandURLPrefix, demandRegex)
+	return Subject{}
 }
 
-func (o object) urlPrefix(key string) Subject {
-	text := o.text(key)
+func readURLPrefix(v document.Value) Subject {
+	text := v.Text()
 	if text == "" {
 		return Subject{}
 	}
 	subject, err := SubjectURLPrefix(text)
 	if err != nil {
-		o.found.add(o.at(key), "%v", err)
+		v.Fault("%v", err)
 	}
 	return subject
 }
 
-// node prints the demand as a YAML tag. It is read back as an error: a file spells it as a mapping.
-func (s Subject) node() *yaml.Node {
-	node := scalarNode(s.value)
-	node.Tag = "!" + s.demand
-	return node
-}
+// yaml prints the demand as a YAML tag. It is read back as an error: a file spells it as a mapping.
+func (s Subject) yaml() document.Value { return document.NewQuotedText(s.value).Tagged("!" + s.demand) }

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"policy-server/document"
 	"policy-server/registry"
 	"policy-server/registry/evidence"
 	"policy-server/registry/internal/proof"
@@ -45,14 +46,14 @@ func New(cfg Config, options Options) (*Verifier, error) {
 	if cfg.AllOf == nil && cfg.AnyOf == nil {
 		return nil, errors.New(noSignatures)
 	}
-	var found faults
+	found := new(document.Faults)
 	for path, c := range cfg.constraints() {
 		if c == nil {
-			found.add(path, "missing")
+			found.Add(path, "missing")
 		}
 	}
-	cfg.check(&found)
-	if err := found.err(); err != nil {
+	cfg.check(found)
+	if err := notValidError(found); err != nil {
 		return nil, err
 	}
 	return &Verifier{cfg: cfg, need: cfg.need(), options: options}, nil
