@@ -1,95 +1,67 @@
 package session
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
-	"go.yaml.in/yaml/v3"
-
+	"policy-server/document"
 	"policy-server/hostcalls"
 )
 
-// text returns the question as a session file has it.
+// textOf returns the question as a session file has it.
 func textOf(q hostcalls.Question) (string, error) {
-	node := toNode(q.Fields)
-	node.Tag = "!" + q.Variant
-	return encodeYAML(node)
+	return written(q.Fields).Tagged("!" + q.Variant).YAML()
 }
 
-func encodeYAML(value any) (string, error) {
-	var text bytes.Buffer
-	encoder := yaml.NewEncoder(&text)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(value); err != nil {
-		return "", err
-	}
-	err := encoder.Close()
-	return text.String(), err
-}
-
-// toNode writes a value of a field.
-func toNode(value any) *yaml.Node {
+// written returns a value of a field as it is written.
+func written(value any) document.Value {
 	if isNone(value) {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+		return document.NewNull()
 	}
 	switch value := value.(type) {
 	case bool:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(value)}
+		return document.NewTruth(value)
 	case int64:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(value, 10)}
+		return document.NewNumber(value)
+	case byte:
+		return document.NewNumber(int64(value))
 	case string:
-		return textNode(value)
+		return document.NewText(value)
 	case *string:
-		return textNode(*value)
+		return document.NewText(*value)
 	case []string:
-		return sequence(value, textNode)
+		return list(value)
 	case hostcalls.Set:
-		return sequence(canonical(value), textNode)
+		return list(canonical(value))
 	case hostcalls.Bytes:
-		return bytesNode(value)
+		return list(value).OnOneLine()
 	case []hostcalls.Bytes:
-		return sequence(value, bytesNode)
+		return list(value)
+	case []hostcalls.Fields:
+		return list(value)
 	case map[string]string:
 		fields := hostcalls.Fields{}
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			fields = append(fields, hostcalls.Field{Name: key, Value: value[key]})
 		}
-		return toNode(fields)
-	case []hostcalls.Fields:
-		return sequence(value, func(fields hostcalls.Fields) *yaml.Node { return toNode(fields) })
+		return written(fields)
 	case hostcalls.Fields:
-		node := &yaml.Node{Kind: yaml.MappingNode}
+		var pairs []document.Value
 		for _, field := range value {
-			node.Content = append(node.Content, textNode(field.Name), toNode(field.Value))
+			pairs = append(pairs, document.NewText(field.Name), written(field.Value))
 		}
-		return node
+		return document.NewMapping(pairs...)
 	}
 	panic(fmt.Sprintf("a field of a host call has type %T", value)) // a capability of ours is wrong
 }
 
-func bytesNode(data hostcalls.Bytes) *yaml.Node {
-	node := sequence(data, func(b byte) *yaml.Node {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(int(b))}
-	})
-	node.Style = yaml.FlowStyle
-	return node
-}
-
-func textNode(text string) *yaml.Node {
-	var node yaml.Node
-	node.SetString(text) // quoted where it would be read as something else
-	return &node
-}
-
-func sequence[T any](values []T, node func(T) *yaml.Node) *yaml.Node {
-	s := &yaml.Node{Kind: yaml.SequenceNode}
+func list[T any](values []T) document.Value {
+	var items []document.Value
 	for _, value := range values {
-		s.Content = append(s.Content, node(value))
+		items = append(items, written(value))
 	}
-	return s
+	return document.NewList(items...)
 }
 
 // isNone reports whether value stands for null.

@@ -6,20 +6,19 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
-
 	"policy-server/hostcalls"
 )
 
-// Recorder writes down the host calls that a dispatcher makes, for a session file. Its zero value is ready, and safe for
-// concurrent use.
+// Recorder writes down the host calls that a dispatcher makes, for a session file. Its zero value
+// is ready, and safe for concurrent use.
 type Recorder struct {
 	mu        sync.Mutex
-	exchanges []exchangeDocument
+	exchanges []hostcalls.Fields
 	err       error
 }
 
-// Through is for hostcalls.Dispatcher.With: it answers as next does, and writes down what that performed.
+// Through is for hostcalls.Dispatcher.With: it answers as next does, and writes down what that
+// performed.
 func (r *Recorder) Through(next hostcalls.Performer) hostcalls.Performer {
 	return func(ctx context.Context, request hostcalls.Request) ([]byte, error) {
 		answer, err := next(ctx, request)
@@ -35,17 +34,17 @@ func (r *Recorder) note(asked hostcalls.Question, answer []byte, failure error) 
 	if err == nil && failure == nil && !utf8.Valid(answer) {
 		err = errNotText
 	}
-	response := responseDocument{Type: "Success"}
-	if payload := string(answer); failure == nil {
-		response.Payload = &payload
-	} else {
-		message := failure.Error()
-		response.Type, response.Message = "Error", &message
+	outcome, key, content := "Success", "payload", string(answer)
+	if failure != nil {
+		outcome, key, content = "Error", "message", failure.Error()
 	}
+	response := hostcalls.Fields{{Name: "type", Value: outcome}, {Name: key, Value: content}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err = errors.Join(r.err, err)
-	r.exchanges = append(r.exchanges, exchangeDocument{"Exchange", text, response})
+	r.exchanges = append(r.exchanges, hostcalls.Fields{
+		{Name: "type", Value: "Exchange"}, {Name: "request", Value: text}, {Name: "response", Value: response},
+	})
 }
 
 // Session returns the session file of everything so far, or why it cannot be written.
@@ -55,8 +54,6 @@ func (r *Recorder) Session() ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	if len(r.exchanges) == 0 {
-		return []byte("[]\n"), nil
-	}
-	return yaml.Marshal(r.exchanges)
+	text, err := list(r.exchanges).YAML()
+	return []byte(text), err
 }

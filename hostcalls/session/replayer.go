@@ -9,14 +9,15 @@ import (
 	"policy-server/hostcalls"
 )
 
-// Replayer answers host calls from a session file, strictly in order. It is safe for concurrent use.
+// Replayer answers host calls from a session file, strictly in order. It is safe for concurrent
+// use.
 type Replayer struct {
 	mu   sync.Mutex
 	left []exchange
 }
 
-// Parse reads a session file and returns what replays it. Requests that are not of a known variant, or lack what theirs
-// requires, are errors; unknown keys are ignored.
+// Parse reads a session file and returns what replays it. Requests that are not of a known variant,
+// or lack what theirs requires, are errors; unknown keys are ignored.
 func Parse(data []byte) (*Replayer, error) {
 	exchanges, err := parseSession(data)
 	if err != nil {
@@ -49,8 +50,8 @@ func (r *Replayer) answer(asked hostcalls.Question) ([]byte, error) {
 	next := r.left[0]
 	r.left = r.left[1:]
 	switch {
-	case !asks(asked, next.request):
-		expected, err := encodeYAML(next.request)
+	case !next.asks(asked):
+		expected, err := next.request.YAML()
 		if err != nil {
 			return nil, err
 		}

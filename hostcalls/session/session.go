@@ -1,23 +1,19 @@
-// Package session records the host calls of an evaluation in a file, and replays them from one, so that a policy can be tried
-// without registries and clusters. Only policyctl and tests use it.
+// Package session records the host calls of an evaluation in a file, and replays them from one, so
+// that a policy can be tried without registries and clusters. Only policyctl and tests use it.
 package session
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	"policy-server/document"
 	"policy-server/hostcalls"
 )
 
-// A session file holds the host calls of one evaluation and what they were answered, in order: a YAML list that test suites
-// of policies ship. The request of an exchange is a text, which holds a YAML document of its own: a mapping whose tag names
-// the variant.
+// A session file holds the host calls of one evaluation and what they were answered, in order: a
+// YAML list that test suites of policies ship. The request of an exchange is a text, which holds a
+// YAML document of its own: a mapping whose tag names the variant.
 //
 //	- type: Exchange
 //	  request: |
@@ -28,12 +24,14 @@ import (
 //	    type: Success
 //	    payload: '{"apiVersion":"v1",…}'
 
-// maxSessionBytes bounds what is read of a session file. Lists of a large cluster are some tens of megabytes.
+// maxSessionBytes bounds what is read of a session file. Lists of a large cluster are some tens of
+// megabytes.
 const maxSessionBytes = 256 << 20
 
 // exchange is one host call of a session file, and its answer.
 type exchange struct {
-	request *yaml.Node // a mapping with the variant's tag
+	variant string
+	request document.Value // a mapping with the variant's tag
 	payload string
 	failure *string // nil: it succeeded with payload
 }
@@ -52,72 +50,71 @@ func parseSession(data []byte) ([]exchange, error) {
 	if len(data) > maxSessionBytes {
 		return nil, fmt.Errorf("larger than %d bytes", maxSessionBytes)
 	}
-	var written []exchangeDocument
-	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&written); err != nil && !errors.Is(err, io.EOF) {
+	found := new(document.Faults)
+	root, err := document.Reader{Faults: found}.Read(data)
+	if err != nil {
 		return nil, err
 	}
-	exchanges := make([]exchange, 0, len(written))
-	for i, document := range written {
-		e, err := document.exchange()
+	var exchanges []exchange
+	for i, item := range root.List() {
+		e, err := readExchange(item)
 		if err != nil {
 			return nil, fmt.Errorf("[%d]: %w", i, err)
 		}
 		exchanges = append(exchanges, e)
 	}
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("cannot unmarshal session: %w", err)
+	}
 	return exchanges, nil
 }
 
-// exchangeDocument is an exchange as it is written.
-type exchangeDocument struct {
-	Type     string           `yaml:"type"`
-	Request  string           `yaml:"request"`
-	Response responseDocument `yaml:"response"`
-}
-
-type responseDocument struct {
-	Type    string  `yaml:"type"`
-	Payload *string `yaml:"payload,omitempty"`
-	Message *string `yaml:"message,omitempty"`
-}
-
-func (d exchangeDocument) exchange() (e exchange, err error) {
-	switch r := d.Response; {
-	case d.Type != "Exchange":
-		return e, fmt.Errorf("type: unknown variant %q, expected Exchange", d.Type)
-	case r.Type == "Success" && r.Payload != nil:
-		e.payload = *r.Payload
-	case r.Type == "Success":
-		return e, errors.New("response: missing field `payload`")
-	case r.Type != "Error":
-		return e, fmt.Errorf("response: unknown variant %q, expected Success or Error", r.Type)
-	case r.Message == nil:
-		return e, errors.New("response: missing field `message`")
-	default:
-		e.failure = r.Message
+func readExchange(item document.Value) (e exchange, err error) {
+	m, _ := item.Mapping()
+	kind, _ := m.Field("type").Scalar()
+	if kind != "Exchange" {
+		return e, fmt.Errorf("type: unknown variant %q, expected Exchange", kind)
 	}
-	e.request, err = parseQuestion(d.Request)
+	response, _ := m.Optional("response").Mapping()
+	outcome, _ := response.Optional("type").Scalar()
+	key := map[string]string{"Success": "payload", "Error": "message"}[outcome]
+	if key == "" {
+		return e, fmt.Errorf("response: unknown variant %q, expected Success or Error", outcome)
+	}
+	text, ok := response.Optional(key).Scalar()
+	if !ok {
+		return e, fmt.Errorf("response: missing field `%s`", key)
+	}
+	if outcome == "Success" {
+		e.payload = text
+	} else {
+		e.failure = &text
+	}
+	request, _ := m.Optional("request").Scalar()
+	e.variant, e.request, err = parseQuestion(request)
 	return e, err
 }
 
 // parseQuestion reads the request of an exchange.
-func parseQuestion(text string) (*yaml.Node, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
-		return nil, fmt.Errorf("request: %w", err)
+func parseQuestion(text string) (variant string, request document.Value, err error) {
+	root, err := document.Reader{Faults: new(document.Faults), AsWanted: true}.Read([]byte(text))
+	if err != nil {
+		return "", root, fmt.Errorf("request: %w", err)
 	}
-	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("request: %q is not a mapping", text)
+	tag, untagged := root.Tag()
+	fields, ok := untagged.Mapping()
+	if !ok {
+		return "", root, fmt.Errorf("request: %q is not a mapping", text)
 	}
-	request := document.Content[0]
-	variant, ok := strings.CutPrefix(request.Tag, "!")
-	fields, known := variants()[variant]
+	variant, ok = strings.CutPrefix(tag, "!")
+	required, known := variants()[variant]
 	if !ok || !known {
-		return nil, fmt.Errorf("request: %q begins with no known tag", text)
+		return "", root, fmt.Errorf("request: %q begins with no known tag", text)
 	}
-	for name := range strings.FieldsSeq(fields) {
-		if isNull(member(request, name)) {
-			return nil, fmt.Errorf("request: !%s: missing field `%s`", variant, name)
+	for name := range strings.FieldsSeq(required) {
+		if !fields.Optional(name).Exists() {
+			return "", root, fmt.Errorf("request: !%s: missing field `%s`", variant, name)
 		}
 	}
-	return request, nil
+	return variant, root, nil
 }
