@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -102,17 +101,8 @@ func otherAnnotations(annotations map[string]string) []detail {
 
 // writeList writes list as YAML below heading.
 func writeList(out *strings.Builder, heading string, list any) error {
-	document, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	text, err := yamlOf(document)
-	if err != nil {
-		return err
-	}
 	out.WriteString(heading)
-	out.Write(text)
-	return nil
+	return printYAML(out, list)
 }
 
 // bulleted makes the bullets of Markdown lists visible as such. The rest of Markdown reads well as it is.

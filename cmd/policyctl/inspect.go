@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
+	"policy-server/document"
 	"policy-server/policy"
 	"policy-server/registry"
 )
@@ -90,58 +89,16 @@ func readPolicyMetadata(places places, name string) (string, policy.Metadata, er
 	return uri, metadata, nil
 }
 
-// printYAML prints the metadata document, its fields in the order of the section in the module.
-func printYAML(w io.Writer, metadata policy.Metadata) error {
-	document, err := metadata.Encode()
+// printYAML prints what JSON has for value as YAML, such as metadata with its fields in the order of the section.
+func printYAML(w io.Writer, value any) error {
+	encoded, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	text, err := yamlOf(document)
+	text, err := document.BlockYAML(encoded)
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(text)
+	_, err = io.WriteString(w, text)
 	return err
-}
-
-// yamlOf writes a JSON document as YAML, its members in their order.
-func yamlOf(document []byte) ([]byte, error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(escaped(document), &root); err != nil {
-		return nil, err
-	}
-	blockStyle(&root)
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	encoder.CompactSeqIndent()
-	if err := encoder.Encode(&root); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), encoder.Close()
-}
-
-// escaped makes YAML of JSON as Go encodes it, which leaves characters unescaped that YAML refuses or takes for something
-// else: DEL, the C1 controls with NEL, a line break, among them, the byte order mark and two noncharacters.
-func escaped(document []byte) []byte {
-	out := make([]byte, 0, len(document))
-	for _, r := range string(document) {
-		if 0x7f <= r && r <= 0x9f || r == 0xfeff || r == 0xfffe || r == 0xffff {
-			out = fmt.Appendf(out, `\u%04x`, r)
-			continue
-		}
-		out = utf8.AppendRune(out, r)
-	}
-	return out
-}
-
-// blockStyle drops JSON's brackets and quotes. The encoder puts quotes where they are needed.
-func blockStyle(node *yaml.Node) {
-	node.Style = 0
-	if len(node.Content) == 0 && node.Kind == yaml.ScalarNode && node.Value == "" {
-		node.Style = yaml.SingleQuotedStyle
-	}
-	for _, child := range node.Content {
-		blockStyle(child)
-	}
 }

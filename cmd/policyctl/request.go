@@ -11,11 +11,11 @@ import (
 	"policy-server/admission"
 )
 
-// document is the JSON of a request, of which it is not yet known what it must be.
-type document []byte
+// requestText is the JSON of a request, of which it is not yet known what it must be.
+type requestText []byte
 
 // readRequest reads the request in file, in stdin when file is "-", and checks that it is JSON.
-func readRequest(file string, stdin io.Reader) (document, error) {
+func readRequest(file string, stdin io.Reader) (requestText, error) {
 	var data []byte
 	var err error
 	if file == "-" {
@@ -31,8 +31,8 @@ func readRequest(file string, stdin io.Reader) (document, error) {
 	return data, nil
 }
 
-// request reads the document as a raw request, or as an AdmissionRequest, which may be inside an AdmissionReview.
-func (d document) request(raw bool) (*admission.Request, error) {
+// request reads the text as a raw request, or as an AdmissionRequest, which may be inside an AdmissionReview.
+func (d requestText) request(raw bool) (*admission.Request, error) {
 	if raw {
 		return admission.ParseRaw(d)
 	}

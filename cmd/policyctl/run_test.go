@@ -319,7 +319,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(seed), true)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
-		request, err := document(data).request(raw)
+		request, err := requestText(data).request(raw)
 		if err != nil {
 			return
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -203,14 +202,5 @@ func (s signatures) printYAML(stdout, stderr io.Writer, err error) error {
 			return err
 		}
 	}
-	document, err := json.Marshal(s.document())
-	if err != nil {
-		return err
-	}
-	text, err := yamlOf(document)
-	if err != nil {
-		return err
-	}
-	_, err = stdout.Write(text)
-	return err
+	return printYAML(stdout, s.document())
 }

@@ -59,6 +59,7 @@ var confined = map[string][]string{
 	"google/certificate-transparency-go":       {"internal/testing/sigstoretest"},
 	"github.com/digitorus/":                    {"internal/testing/sigstorehttp", "internal/testing/sigstoretest"},
 	"github.com/tetratelabs/":                  {"runtime/sandbox", "runtime/wapc", "runtime/wasi"},
+	"go.yaml.in/yaml/":                         {"document"},
 	"github.com/spf13/":                        {"cmd/"},
 	"github.com/jedib0t/":                      {"cmd/"},
 	"github.com/go-chi/":                       {"server"},
