@@ -66,7 +66,7 @@ without-capability: {module: %[1]q, contextAwareResources: [{apiVersion: v1, kin
 		}
 	}
 	log := s.output.String()
-	for _, line := range []string{"Policy tried to access a Kubernetes resource it doesn't have access to", `policy="without-kind"`, "Policy tried to use a host capability it doesn't have access to"} {
+	for _, line := range []string{"Policy tried to access a Kubernetes resource it doesn't have access to", `policy_id="without-kind"`, "Policy tried to use a host capability it doesn't have access to"} {
 		if !strings.Contains(log, line) && !strings.Contains(log, strings.ReplaceAll(line, `"`, "")) {
 			t.Errorf("the log lacks %q:\n%s", line, log)
 		}
