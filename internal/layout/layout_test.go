@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"registry/evidence":       {"registry", "registry/trust"},
 	"registry/verify":         {"registry", "registry/evidence", "registry/trust", "registry/internal/proof"},
 	"runtime":                 {"runtime/wasm", "runtime/sandbox", "runtime/wapc", "runtime/wasi"},
+	"runtime/turns":           {},
 	"runtime/wasm":            {},
 	"runtime/sandbox":         {"runtime/wasm"},
 	"runtime/wapc":            {"runtime/sandbox"},

@@ -1,0 +1,295 @@
+package turns
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// Acquire takes a place, and waits for one where there is none. The error is ctx's when that ends
+// first: the evaluation has no place then. One that has a place keeps it.
+func (e *Evaluation) Acquire(ctx context.Context) error {
+	s := e.flow.scheduler
+	s.mu.Lock()
+	if e.running {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.free > 0 {
+		s.free--
+		e.start(time.Now())
+		s.mu.Unlock()
+		return nil
+	}
+	e.wait()
+	s.mu.Unlock()
+	return e.awaitPlace(ctx)
+}
+
+func (e *Evaluation) awaitPlace(ctx context.Context) error {
+	s := e.flow.scheduler
+	select {
+	case <-e.wake:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.running { // it got one meanwhile
+		<-e.wake
+		e.release()
+	} else {
+		e.stopWaiting()
+	}
+	return ctx.Err()
+}
+
+// Tick is called by the evaluation that runs, every so often. It returns at once when nobody waits
+// for a place. Otherwise the evaluation gives its place to one that should go first, and waits for
+// the next: when its turn is over and a flow that was served less waits, or at once when one waits
+// that has used less guest time and belongs to the same flow or to one that was served less. The error is
+// ctx's when that ends first: the evaluation has no place then.
+func (e *Evaluation) Tick(ctx context.Context) error {
+	s := e.flow.scheduler
+	if s.wanted.Load() == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	if !e.running {
+		s.mu.Unlock()
+		return nil
+	}
+	now := time.Now()
+	e.account(now)
+	next := s.next()
+	if next == nil || !e.yieldsTo(next, now) {
+		s.mu.Unlock()
+		return nil
+	}
+	e.stop()
+	next.hand(now)
+	e.wait()
+	s.mu.Unlock()
+	return e.awaitPlace(ctx)
+}
+
+// yieldsTo tells whether e, which runs, goes behind next. The caller holds mu.
+func (e *Evaluation) yieldsTo(next *Evaluation, now time.Time) bool {
+	switch {
+	case e.class != next.class:
+		return next.class == Webhook
+	case e.flow == next.flow:
+		return next.level() < e.level()
+	case next.flow.virtual() >= e.flow.clock:
+		return false
+	}
+	return next.level() < e.level() || now.Sub(e.turn) >= e.flow.scheduler.cfg.Turn
+}
+
+// Park gives the place up around a host call that waits for somebody outside. Where the flow has as
+// many of these as it may, it first waits for one to be over; the others are not concerned. After
+// nil the caller makes the call and then calls Unpark; the error is ctx's.
+func (e *Evaluation) Park(ctx context.Context) error {
+	s, f := e.flow.scheduler, e.flow
+	s.mu.Lock()
+	e.release()
+	if f.usage.calling < s.cfg.Waiting {
+		f.usage.calling++
+		s.total.calling++
+		s.mu.Unlock()
+		return nil
+	}
+	e.mayWait()
+	e.element = f.parking.PushBack(e)
+	s.mu.Unlock()
+	select {
+	case <-e.wake:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.element == nil { // it may call meanwhile
+		<-e.wake
+		f.called()
+	} else {
+		f.parking.Remove(e.element)
+		e.element = nil
+	}
+	return ctx.Err()
+}
+
+// Unpark ends a call that Park has let begin, and takes a place again. Errors are Acquire's.
+func (e *Evaluation) Unpark(ctx context.Context) error {
+	s := e.flow.scheduler
+	s.mu.Lock()
+	e.flow.called()
+	s.mu.Unlock()
+	return e.Acquire(ctx)
+}
+
+// called lets the next evaluation of f wait outside. The caller holds mu.
+func (f *Flow) called() {
+	if first := f.parking.Front(); first != nil {
+		e := f.parking.Remove(first).(*Evaluation)
+		e.element = nil
+		e.wake <- struct{}{}
+		return
+	}
+	f.usage.calling--
+	f.scheduler.total.calling--
+}
+
+// Release gives the place up around something that needs nothing of anybody, such as WASI's sleep,
+// and is not counted among the calls. Acquire takes one again.
+func (e *Evaluation) Release() {
+	s := e.flow.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.release()
+}
+
+// Grow makes the evaluation hold more bytes, or fewer, and reports whether it may. When there is no
+// room, the flow that grows is the one that is refused, unless it holds less than its share.
+func (e *Evaluation) Grow(bytes int64) bool {
+	f := e.flow
+	s := f.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bytes > 0 && !f.fits(bytes, e.class) && s.total.begun > 1 {
+		f.count(func(c *counts) { c.refused[notGrown]++ })
+		return false
+	}
+	e.cost += bytes
+	f.usage.memory += bytes
+	s.total.memory += bytes
+	if bytes < 0 {
+		s.admit()
+	}
+	return true
+}
+
+// End gives up everything the evaluation has. It must be called once.
+func (e *Evaluation) End() {
+	f := e.flow
+	s := f.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.release()
+	for _, u := range []*usage{&f.usage, &s.total} {
+		u.begun--
+		u.memory -= e.cost
+		if e.class == Audit {
+			u.audits--
+		}
+	}
+	f.leave()
+	s.admit()
+}
+
+// The caller of the following holds mu.
+
+// start lets e run on a place that it was given.
+func (e *Evaluation) start(now time.Time) {
+	f := e.flow
+	f.clock = f.virtual()
+	f.scheduler.clock = max(f.scheduler.clock, f.clock)
+	f.usage.running++
+	f.scheduler.total.running++
+	e.running, e.since, e.turn = true, now, now
+}
+
+// hand lets e, which waits, run on a place that another evaluation gave up.
+func (e *Evaluation) hand(now time.Time) {
+	e.start(now)
+	e.stopWaiting()
+	e.wake <- struct{}{}
+}
+
+// stop takes the place from e, for its caller to pass on.
+func (e *Evaluation) stop() {
+	e.running = false
+	e.flow.usage.running--
+	e.flow.scheduler.total.running--
+}
+
+// account adds what e has used since it was last asked.
+func (e *Evaluation) account(now time.Time) {
+	used := max(now.Sub(e.since), 0)
+	e.since = now
+	e.used += used
+	e.flow.clock += float64(used) / e.flow.weight
+	e.flow.count(func(c *counts) { c.used += used })
+}
+
+// release gives the place up, to the evaluation that goes next if there is one.
+func (e *Evaluation) release() {
+	if !e.running {
+		return
+	}
+	s := e.flow.scheduler
+	now := time.Now()
+	e.account(now)
+	e.stop()
+	if next := s.next(); next != nil {
+		next.hand(now)
+		return
+	}
+	s.free++
+}
+
+// wait makes e one of those who wait for a place.
+func (e *Evaluation) wait() {
+	f := e.flow
+	s := f.scheduler
+	e.mayWait()
+	line := &f.waiting[e.class][e.level()]
+	at, _ := slices.BinarySearchFunc(*line, e.arrival, func(other *Evaluation, arrival uint64) int {
+		return cmp.Compare(other.arrival, arrival)
+	})
+	*line = slices.Insert(*line, at, e)
+	if f.usage.hungry == 0 {
+		f.clock = f.virtual()
+		s.hungry = append(s.hungry, f)
+	}
+	f.usage.hungry++
+	s.total.hungry++
+	s.wanted.Add(1)
+}
+
+func (e *Evaluation) stopWaiting() {
+	f := e.flow
+	s := f.scheduler
+	line := &f.waiting[e.class][e.level()]
+	at := slices.Index(*line, e)
+	*line = slices.Delete(*line, at, at+1)
+	f.usage.hungry--
+	s.total.hungry--
+	if f.usage.hungry == 0 {
+		s.hungry = slices.DeleteFunc(s.hungry, func(other *Flow) bool { return other == f })
+	}
+	s.wanted.Add(-1)
+}
+
+// next returns the evaluation that gets the next place; nil when none waits.
+func (s *Scheduler) next() *Evaluation {
+	var next *Evaluation
+	for _, f := range s.hungry {
+		if e := f.first(); next == nil || before(e.class, f, next.class, next.flow) {
+			next = e
+		}
+	}
+	return next
+}
+
+func (f *Flow) first() *Evaluation {
+	for class := range f.waiting {
+		for level := range f.waiting[class] {
+			if line := f.waiting[class][level]; len(line) > 0 {
+				return line[0]
+			}
+		}
+	}
+	return nil
+}

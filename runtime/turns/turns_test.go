@@ -1,0 +1,455 @@
+package turns_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"policy-server/runtime/turns"
+)
+
+// These tests have the clock of a synctest bubble: a guest that computes is a sleep with a tick
+// after each piece.
+
+const tick = 100 * time.Microsecond
+
+// guest is one evaluation that uses so much guest time.
+type guest struct {
+	flow  *turns.Flow
+	class turns.Class
+	work  time.Duration
+	ctx   context.Context
+}
+
+// run begins, computes and ends, and returns when it was done.
+func (g guest) run(t testing.TB) (time.Time, error) {
+	ctx := g.ctx
+	if ctx == nil {
+		ctx = t.Context()
+	}
+	e, err := g.flow.Begin(ctx, turns.Request{Class: g.class})
+	if err != nil {
+		return time.Now(), err
+	}
+	defer e.End()
+	if err := e.Acquire(ctx); err != nil {
+		return time.Now(), err
+	}
+	return time.Now(), compute(ctx, e, g.work)
+}
+
+func compute(ctx context.Context, e *turns.Evaluation, work time.Duration) error {
+	for left := work; left > 0; left -= tick {
+		time.Sleep(min(tick, left))
+		if err := errors.Join(e.Tick(ctx), ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load keeps n evaluations of a flow, each of so much work, under way until stop is closed.
+func load(t testing.TB, group *sync.WaitGroup, f *turns.Flow, class turns.Class, n int, work time.Duration, stop <-chan struct{}) {
+	for range n {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := (guest{flow: f, class: class, work: work}).run(t); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+}
+
+// idle checks that nothing is left of anything.
+func idle(t *testing.T, s *turns.Scheduler) {
+	t.Helper()
+	if got := s.Stats(); got.Begun+got.Running+got.Hungry+got.Calling+got.Queued != 0 || got.Memory != 0 {
+		t.Errorf("something is left: %+v", got)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 2})
+		f := s.Flow("p", 1)
+		var group sync.WaitGroup
+		began := time.Now()
+		for range 6 {
+			group.Go(func() {
+				if _, err := (guest{flow: f, work: time.Millisecond}).run(t); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(tick / 2)
+		if got := s.Stats(); got.Running != 2 || got.Hungry != 4 || got.Begun != 6 {
+			t.Errorf("%+v, want 2 on places and 4 that wait", got)
+		}
+		group.Wait()
+		if took := time.Since(began); took != 3*time.Millisecond {
+			t.Errorf("six times 1 ms on two places took %s", took)
+		}
+		if used := f.Stats().Used; used != 6*time.Millisecond {
+			t.Errorf("used %s", used)
+		}
+		idle(t, s)
+	})
+}
+
+// TestShares holds that flows which all want more than there is get the same, or by weight, whatever
+// the number and the length of their evaluations.
+func TestShares(t *testing.T) {
+	for name, c := range map[string]struct {
+		weights []float64
+		loads   []int
+		works   []time.Duration
+	}{
+		"alike":                 {[]float64{1, 1}, []int{4, 4}, []time.Duration{5 * time.Millisecond, 5 * time.Millisecond}},
+		"many against few":      {[]float64{1, 1}, []int{50, 2}, []time.Duration{5 * time.Millisecond, 5 * time.Millisecond}},
+		"endless against quick": {[]float64{1, 1}, []int{4, 4}, []time.Duration{time.Second, 300 * time.Microsecond}},
+		"by weight":             {[]float64{3, 1}, []int{8, 8}, []time.Duration{2 * time.Millisecond, 2 * time.Millisecond}},
+		"three":                 {[]float64{1, 1, 1}, []int{2, 20, 60}, []time.Duration{50 * time.Millisecond, time.Millisecond, 100 * time.Microsecond}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := turns.New(turns.Config{Places: 2})
+				var flows []*turns.Flow
+				var group sync.WaitGroup
+				stop := make(chan struct{})
+				total := 0.0
+				for i, weight := range c.weights {
+					f := s.Flow(fmt.Sprint(i), weight)
+					flows, total = append(flows, f), total+weight
+					load(t, &group, f, turns.Webhook, c.loads[i], c.works[i], stop)
+				}
+				const long = 4 * time.Second
+				time.Sleep(long)
+				for i, f := range flows {
+					want := 2 * long.Seconds() * c.weights[i] / total
+					if got := f.Stats().Used.Seconds(); got < 0.9*want || got > 1.1*want {
+						t.Errorf("flow %d used %.3f s, want %.3f s", i, got, want)
+					}
+				}
+				close(stop)
+				group.Wait()
+				idle(t, s)
+			})
+		})
+	}
+}
+
+// TestQuickAmongLong holds that a quick request does not wait for long ones, of its own flow or of others,
+// longer than until their next tick.
+func TestQuickAmongLong(t *testing.T) {
+	for name, same := range map[string]bool{"of others": false, "of its own": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := turns.New(turns.Config{Places: 2})
+				quick, long := s.Flow("quick", 1), s.Flow("long", 1)
+				if same {
+					long = quick
+				}
+				var group sync.WaitGroup
+				stop := make(chan struct{})
+				load(t, &group, long, turns.Webhook, 16, 2*time.Second, stop)
+				time.Sleep(100 * time.Millisecond)
+				for range 50 {
+					asked := time.Now()
+					placed, err := guest{flow: quick, work: tick}.run(t)
+					if waited := placed.Sub(asked); err != nil || waited > tick {
+						t.Fatalf("a quick request waited %s, %v", waited, err)
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+				close(stop)
+				group.Wait()
+				idle(t, s)
+			})
+		})
+	}
+}
+
+// TestPopular holds that a thousand requests of one flow do not stand before one of another.
+func TestPopular(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 2})
+		quick, popular := s.Flow("quick", 1), s.Flow("popular", 1)
+		var group sync.WaitGroup
+		stop := make(chan struct{})
+		load(t, &group, popular, turns.Webhook, 1000, 400*time.Microsecond, stop)
+		time.Sleep(50 * time.Millisecond)
+		if got := popular.Stats(); got.Begun != 64 || got.Queued != 1000-64 {
+			t.Errorf("%+v, want 64 begun", got)
+		}
+		for range 50 {
+			asked := time.Now()
+			placed, err := guest{flow: quick, work: tick}.run(t)
+			if waited := placed.Sub(asked); err != nil || waited > 400*time.Microsecond {
+				t.Fatalf("a request waited %s, %v", waited, err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		close(stop)
+		group.Wait()
+		idle(t, s)
+	})
+}
+
+// TestIdlenessEarnsNothing holds that a flow which comes back does not take all places until it has
+// caught up with those that were served meanwhile.
+func TestIdlenessEarnsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1})
+		steady, back := s.Flow("steady", 1), s.Flow("back", 1)
+		var group sync.WaitGroup
+		stop := make(chan struct{})
+		load(t, &group, steady, turns.Webhook, 4, 5*time.Millisecond, stop)
+		time.Sleep(5 * time.Second)
+		before := steady.Stats().Used
+		load(t, &group, back, turns.Webhook, 4, 5*time.Millisecond, stop)
+		time.Sleep(100 * time.Millisecond)
+		if got := steady.Stats().Used - before; got < 40*time.Millisecond {
+			t.Errorf("of 100 ms the flow that had worked all the time got %s", got)
+		}
+		close(stop)
+		group.Wait()
+	})
+}
+
+// TestAudit holds that audits run on what webhooks leave, and go at once when one comes.
+func TestAudit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 2})
+		scanned, asked := s.Flow("scanned", 1), s.Flow("asked", 1)
+		var group sync.WaitGroup
+		stop := make(chan struct{})
+		load(t, &group, scanned, turns.Audit, 32, 20*time.Millisecond, stop)
+		time.Sleep(100 * time.Millisecond)
+		if used := scanned.Stats().Used; used < 150*time.Millisecond {
+			t.Errorf("alone, audits used %s of 200 ms", used)
+		}
+		for range 20 { // also of the very flow that is audited
+			for _, f := range []*turns.Flow{asked, scanned} {
+				began := time.Now()
+				placed, err := guest{flow: f, work: time.Millisecond}.run(t)
+				if waited := placed.Sub(began); err != nil || waited > tick {
+					t.Fatalf("a webhook waited %s for audits, %v", waited, err)
+				}
+			}
+		}
+		full := make(chan struct{})
+		load(t, &group, asked, turns.Webhook, 8, time.Millisecond, full)
+		time.Sleep(10 * time.Millisecond)
+		before := scanned.Stats().Used
+		time.Sleep(100 * time.Millisecond)
+		if got := scanned.Stats().Used - before; got > 0 {
+			t.Errorf("audits used %s while webhooks wanted every place", got)
+		}
+		close(full)
+		close(stop)
+		group.Wait()
+		idle(t, s)
+	})
+}
+
+// TestPark holds that who waits outside holds no place, and that a flow has a bounded number of these.
+func TestPark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1, Waiting: 3})
+		slow, quick := s.Flow("slow", 1), s.Flow("quick", 1)
+		var group sync.WaitGroup
+		began := time.Now()
+		for range 6 {
+			group.Go(func() {
+				e, err := slow.Begin(t.Context(), turns.Request{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer e.End()
+				if err := errors.Join(e.Acquire(t.Context()), e.Park(t.Context())); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+				if err := e.Unpark(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		if got := slow.Stats(); got.Calling != 3 || got.Running != 0 || got.Begun != 6 {
+			t.Errorf("%+v, want 3 that call and none on a place", got)
+		}
+		if placed, err := (guest{flow: quick, work: tick}).run(t); err != nil || time.Since(placed) != tick {
+			t.Errorf("beside them: %v", err)
+		}
+		group.Wait()
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("six calls of 1 s, three at a time, took %s", took)
+		}
+		idle(t, s)
+	})
+}
+
+// TestPark_givingUp holds that whoever gives up while it waits for its call leaves nothing behind.
+func TestPark_givingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1, Waiting: 1})
+		f := s.Flow("p", 1)
+		first, err := f.Begin(t.Context(), turns.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(first.Acquire(t.Context()), first.Park(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		second, err := f.Begin(t.Context(), turns.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := second.Acquire(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Park(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		second.End()
+		if err := first.Unpark(t.Context()); err != nil {
+			t.Error(err)
+		}
+		first.End()
+		idle(t, s)
+	})
+}
+
+func TestBegin_refuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1, Begun: 8, BegunPerFlow: 2, QueuedPerFlow: 1})
+		f, other := s.Flow("busy", 1), s.Flow("other", 1)
+		var held []*turns.Evaluation
+		for range 2 {
+			e, err := f.Begin(t.Context(), turns.Request{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, e)
+		}
+		began := time.Now()
+		var refused *turns.RefusedError
+		_, err := f.Begin(t.Context(), turns.Request{AnswerBy: began.Add(10 * time.Second)})
+		if waited := time.Since(began); !errors.As(err, &refused) || refused.Reason != turns.NotInTime || waited != 9900*time.Millisecond {
+			t.Errorf("%v after %s", err, waited)
+		}
+		if want := `policy "busy" is too busy: it could not begin before its client gives up; 2 of its evaluations run, 0 of these wait in host calls, 0 requests wait, 0 evaluations of other policies run`; err.Error() != want {
+			t.Errorf("got  %s\nwant %s", err, want)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := f.Begin(ctx, turns.Request{}); !errors.Is(err, context.Canceled) {
+				t.Errorf("the client has left: %v", err)
+			}
+		})
+		synctest.Wait()
+		if _, err := f.Begin(t.Context(), turns.Request{}); !errors.As(err, &refused) || refused.Reason != turns.QueueFull || refused.Queued != 1 {
+			t.Errorf("the queue is full: %v", err)
+		}
+		if e, err := other.Begin(t.Context(), turns.Request{}); err != nil {
+			t.Errorf("another flow: %v", err)
+		} else {
+			e.End()
+		}
+		cancel()
+		group.Wait()
+		if got := f.Stats(); got.Queued != 0 || got.Refused[turns.NotInTime] != 1 || got.Refused[turns.QueueFull] != 1 || got.Waits != 2 {
+			t.Errorf("%+v", got)
+		}
+		for _, e := range held {
+			e.End()
+		}
+		idle(t, s)
+	})
+}
+
+// TestMemory holds that flows stay within the budget together, and that one which takes all it can get leaves something.
+func TestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1, Memory: 100})
+		greedy, modest := s.Flow("greedy", 1), s.Flow("modest", 1)
+		soon := func() context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		first, err := modest.Begin(t.Context(), turns.Request{Cost: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var held []*turns.Evaluation
+		for {
+			e, err := greedy.Begin(soon(), turns.Request{Cost: 10})
+			if err != nil {
+				break
+			}
+			held = append(held, e)
+		}
+		if got := greedy.Stats().Memory; got != 70 {
+			t.Errorf("the greedy one holds %d of 100, want three quarters with the others", got)
+		}
+		if held[0].Grow(1) {
+			t.Error("the greedy one grew")
+		}
+		if !first.Grow(20) || first.Grow(6) {
+			t.Errorf("the modest one may grow up to the budget: %+v", s.Stats())
+		}
+		if got := s.Stats(); got.Memory > 100 || got.Refused[turns.NotGrown] != 2 {
+			t.Errorf("%+v", got)
+		}
+		first.Grow(-20)
+		first.End()
+		for _, e := range held {
+			e.End()
+		}
+		if e, err := greedy.Begin(soon(), turns.Request{Cost: 1000}); err != nil {
+			t.Errorf("alone, what is larger than the budget may run: %v", err)
+		} else {
+			e.End()
+		}
+		idle(t, s)
+	})
+}
+
+// TestTick_givingUp holds that who runs out of time while it waits for its place ends without one.
+func TestTick_givingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		var group sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			group.Go(func() {
+				_, errs[i] = guest{flow: s.Flow(fmt.Sprint(i), 1), work: time.Second, ctx: ctx}.run(t)
+			})
+		}
+		group.Wait()
+		if slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, context.DeadlineExceeded) }) {
+			t.Errorf("got %v", errs)
+		}
+		idle(t, s)
+	})
+}
