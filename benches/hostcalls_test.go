@@ -29,7 +29,7 @@ func BenchmarkHostCall(b *testing.B) {
 	made := 0
 	host := func(_ context.Context, _, _ string, payload []byte) ([]byte, error) { made++; return payload, nil }
 	call := func() {
-		if answer, err := guest.Call(b.Context(), runtime.Validate, []byte("{}"), host); err != nil || string(answer.Payload) != `{"accepted":true}` {
+		if answer, err := guest.Call(b.Context(), runtime.Question{Operation: runtime.Validate, Payload: []byte("{}")}, host); err != nil || string(answer.Payload) != `{"accepted":true}` {
 			b.Fatalf("answer %q, %v", answer.Payload, err)
 		}
 	}

@@ -118,7 +118,7 @@ func openGuest(tb testing.TB, module *runtime.Module, cfg runtime.GuestConfig, w
 		tb.Fatal(err)
 	}
 	for _, payload := range warmUps {
-		if _, err := g.WarmUp(tb.Context(), runtime.Validate, payload); err != nil {
+		if _, err := g.WarmUp(tb.Context(), runtime.Question{Operation: runtime.Validate, Payload: payload}); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -128,7 +128,7 @@ func openGuest(tb testing.TB, module *runtime.Module, cfg runtime.GuestConfig, w
 		}
 	})
 	return func(payload []byte) ([]byte, error) {
-		answer, err := g.Call(tb.Context(), runtime.Validate, payload, nil)
+		answer, err := g.Call(tb.Context(), runtime.Question{Operation: runtime.Validate, Payload: payload}, nil)
 		return answer.Payload, err
 	}
 }
@@ -136,21 +136,23 @@ func openGuest(tb testing.TB, module *runtime.Module, cfg runtime.GuestConfig, w
 // exchange is a call's payload and response.
 type exchange struct{ payload, response []byte }
 
+type exchangeKey struct{}
+
 // openProgram compiles a guest for the sandbox alone, with as much of waPC as an answer needs.
 func openProgram(tb testing.TB, module []byte) *sandbox.Program {
 	tb.Helper()
-	exchangeOf := func(i *sandbox.Instance) *exchange { return i.Session().(*exchange) }
-	ignore := func(*sandbox.Instance, sandbox.Memory, []uint64) {}
+	exchangeOf := func(i *sandbox.Instance) *exchange { return i.Context().Value(exchangeKey{}).(*exchange) }
+	ignore := func(*sandbox.Instance, []uint64) {}
 	engine, err := sandbox.Open(tb.Context(), sandbox.Limits{MemoryPages: 2048, Output: 1 << 20, HostCall: 1, Print: 1}, sandbox.ABI{
-		Entry: sandbox.Entry{Name: "__guest_call", Params: 2, Results: 1},
-		Init:  [][]string{{"_start", "_initialize"}, {"wapc_init"}},
+		Exports: []sandbox.Export{{Name: "__guest_call", Params: 2, Results: 1}},
+		Kind:    sandbox.Library{Init: [][]string{{"_start", "_initialize"}, {"wapc_init"}}},
 		Hosts: []sandbox.HostModule{{Name: "wapc", Functions: []sandbox.HostFunction{
-			{Name: "__guest_request", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
-				mem.Write(uint32(stack[1]), exchangeOf(i).payload)
-				mem.Write(uint32(stack[0]), []byte(runtime.Validate))
+			{Name: "__guest_request", Params: 2, Call: func(i *sandbox.Instance, stack []uint64) {
+				i.Memory().Write(uint32(stack[1]), exchangeOf(i).payload)
+				i.Memory().Write(uint32(stack[0]), []byte(runtime.Validate))
 			}},
-			{Name: "__guest_response", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
-				exchangeOf(i).response = mem.Read(uint32(stack[0]), uint32(stack[1]))
+			{Name: "__guest_response", Params: 2, Call: func(i *sandbox.Instance, stack []uint64) {
+				exchangeOf(i).response = i.Memory().Read(uint32(stack[0]), uint32(stack[1]))
 			}},
 			{Name: "__guest_error", Params: 2, Call: ignore},
 			{Name: "__host_call", Params: 8, Results: 1, Call: ignore},
@@ -172,18 +174,17 @@ func openProgram(tb testing.TB, module []byte) *sandbox.Program {
 	return program
 }
 
-// validate makes one call of an instance from [openProgram] whose session is an exchange, and which need not be clean.
+// validate makes one call of an instance from [openProgram], which need not be clean.
 func validate(ctx context.Context, i *sandbox.Instance, payload []byte) ([]byte, error) {
-	x := i.Session().(*exchange)
-	*x = exchange{payload: payload}
-	_, err := i.Call(ctx, uint64(len(runtime.Validate)), uint64(len(payload)))
+	x := &exchange{payload: payload}
+	_, err := i.Call(context.WithValue(ctx, exchangeKey{}, x), "__guest_call", uint64(len(runtime.Validate)), uint64(len(payload)))
 	return x.response, err
 }
 
 // openDirty starts one instance and calls it over and over. Nothing above the sandbox offers such a thing.
 func openDirty(tb testing.TB, module []byte) func([]byte) ([]byte, error) {
 	tb.Helper()
-	instance, err := openProgram(tb, module).Start(tb.Context(), sandbox.Process{Session: new(exchange)})
+	instance, err := openProgram(tb, module).Start(tb.Context(), sandbox.Call{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func burst(b *testing.B, program *sandbox.Program, payload []byte) func(n int, d
 		}
 		var taken []*sandbox.Instance
 		for range n {
-			i, err := pool.Take(b.Context(), sandbox.Process{Session: new(exchange)})
+			i, err := pool.Take(b.Context(), sandbox.Call{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -270,7 +271,7 @@ func BenchmarkIdlePolicies(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				_, _ = g.Call(b.Context(), runtime.Validate, payloadOf(b, 4), nil) // some want settings; not to have them is an answer too
+				_, _ = g.Call(b.Context(), runtime.Question{Operation: runtime.Validate, Payload: payloadOf(b, 4)}, nil) // some want settings; not to have them is an answer too
 				policies = append(policies, g)
 			}
 		}

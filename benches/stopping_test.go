@@ -68,7 +68,7 @@ func stopAll(b *testing.B, g *runtime.Guest, evaluations int, host runtime.HostC
 			ctx, cancel := context.WithTimeout(b.Context(), deadline)
 			defer cancel()
 			ends, _ := ctx.Deadline()
-			_, err := g.Call(ctx, runtime.Validate, nil, host)
+			_, err := g.Call(ctx, runtime.Question{Operation: runtime.Validate}, host)
 			late[i] = time.Since(ends)
 			if !errors.Is(err, context.DeadlineExceeded) {
 				b.Errorf("got %v, want the deadline's error", err)
@@ -90,7 +90,7 @@ func BenchmarkPause(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			var group sync.WaitGroup
 			for range evaluations {
-				group.Go(func() { _, _ = g.Call(ctx, runtime.Validate, nil, nil) })
+				group.Go(func() { _, _ = g.Call(ctx, runtime.Question{Operation: runtime.Validate}, nil) })
 			}
 			time.Sleep(50 * time.Millisecond) // until they run
 			before, collections := pauses(b), []time.Duration(nil)

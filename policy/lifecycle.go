@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"policy-server/admission"
 	"policy-server/hostcalls"
 	"policy-server/registry"
 	"policy-server/runtime"
@@ -146,13 +145,16 @@ func (l *Loader) verify(ctx context.Context, id ID, digest name.Digest) (registr
 }
 
 // compile compiles a module that can be served.
-func (l *Loader) compile(ctx context.Context, code []byte) (*runtime.Module, Metadata, error) {
-	metadata, protocol, err := servable(code)
+func (l *Loader) compile(ctx context.Context, m obtained) (*module, error) {
+	metadata, dialect, err := servable(m.code)
 	if err != nil {
-		return nil, Metadata{}, err
+		return nil, err
 	}
-	compiled, err := l.Engine.Compile(ctx, code, protocol)
-	return compiled, metadata, err
+	compiled, err := l.Engine.Compile(ctx, m.code, dialect.protocol())
+	if err != nil {
+		return nil, err
+	}
+	return &module{compiled: compiled, metadata: metadata, dialect: dialect, identity: m.identity()}, nil
 }
 
 // logFailure logs a failure under the message that log searches know for its stage, and what can be done about it: where
@@ -189,39 +191,17 @@ func (l *Loader) bind(def Definition, m *module) *Policy {
 	return p
 }
 
-// checkSettings asks the guest whether the policy's settings are good. The error is a *SettingsError: what the guest
-// objects to, or why it gave no answer.
+// checkSettings finds out whether the policy's settings are good. The error is a *SettingsError: what the guest objects
+// to, or why it gave no answer.
 func (p *Policy) checkSettings(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
 	defer cancel()
-	output, err := p.module.compiled.Call(ctx, runtime.ValidateSettings, p.Settings, p.host().Call)
-	p.logPrinted(output, err)
-	if err != nil {
-		return &SettingsError{Message: settingsFailure(err)}
-	}
-	answer, err := admission.ParseSettingsAnswer(output.Payload)
-	switch {
-	case err != nil:
-		return &SettingsError{Message: p.undecodable("settings", err)}
-	case answer.Valid:
-		return nil
-	case answer.Message == nil:
-		return &SettingsError{Message: "no message"}
-	}
-	return &SettingsError{Message: *answer.Message}
-}
-
-// settingsFailure words the failure of a settings check.
-func settingsFailure(err error) string {
-	var call *runtime.CallError
-	var exit *runtime.ExitError
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("the policy gave no answer within %s", settingsTimeout)
-	case errors.As(err, &call):
-		return fmt.Sprintf("Error invoking settings validation callback: GuestCallFailure(%q)", call.Reason)
-	case errors.As(err, &exit):
-		return exitMessage(exit)
-	}
-	return err.Error()
+	return p.module.dialect.checkSettings(p.Settings, func(question runtime.Question) (runtime.Answer, error) {
+		output, err := p.module.compiled.Call(ctx, question, p.host().Call)
+		p.logPrinted(output, err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("the policy gave no answer within %s", settingsTimeout)
+		}
+		return output, err
+	})
 }

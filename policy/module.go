@@ -12,6 +12,7 @@ import (
 type module struct {
 	compiled *runtime.Module
 	metadata Metadata
+	dialect  dialect
 	identity identity
 	owners   owners // the policies over it
 }
@@ -41,24 +42,19 @@ func ReadMetadata(code []byte) (Metadata, bool, error) {
 	return metadata, true, nil
 }
 
-// servable returns the metadata of a module that is to be served and the protocol it speaks, or why it cannot be. A
+// servable returns the metadata of a module that is to be served and the dialect it speaks, or why it cannot be. A
 // module without metadata counts as waPC without protocol version, and is refused for it.
-func servable(code []byte) (Metadata, runtime.Protocol, error) {
+func servable(code []byte) (Metadata, dialect, error) {
 	metadata, ok, err := ReadMetadata(code)
 	if err != nil {
-		return Metadata{}, "", err
+		return Metadata{}, nil, err
 	}
 	if !ok {
 		metadata.ExecutionMode = ExecuteWaPC
 	}
 	if err := metadata.CheckServable(); err != nil {
-		return Metadata{}, "", err
+		return Metadata{}, nil, err
 	}
-	switch metadata.ExecutionMode {
-	case ExecuteWaPC:
-		return metadata, runtime.WaPC, nil
-	case ExecuteWASI:
-		return metadata, runtime.WASI, nil
-	}
-	return Metadata{}, "", fmt.Errorf("execution mode %q is not supported yet; supported: %s, %s", metadata.ExecutionMode, ExecuteWaPC, ExecuteWASI)
+	dialect, err := dialectOf(metadata.ExecutionMode)
+	return metadata, dialect, err
 }

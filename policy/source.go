@@ -94,13 +94,12 @@ func (l *Loader) newSource(
 		if failure != nil {
 			return nil, failure
 		}
-		code, metadata, err := l.compile(ctx, found.code)
-		if err != nil {
+		var err error
+		if compiled, err = l.compile(ctx, found); err != nil {
 			return nil, l.failed(ctx, def, StageCompile, err)
 		}
 		l.Log.Info("policy download", zap.String("policy_id", string(def.ID)), zap.String("module", def.Module),
-			notEmpty("digest", found.digest.DigestStr()), zap.Bool("signed", found.signed), zap.Bool("mutating", metadata.Mutating))
-		compiled = &module{compiled: code, metadata: metadata, identity: found.identity()}
+			notEmpty("digest", found.digest.DigestStr()), zap.Bool("signed", found.signed), zap.Bool("mutating", compiled.metadata.Mutating))
 		return compiled, nil
 	})
 	s.release = func(ctx context.Context) {

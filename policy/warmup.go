@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"policy-server/admission"
 	"policy-server/runtime"
 )
 
@@ -36,6 +37,20 @@ const (
 	warmUpRaw    = `{"uid":"%s"}`
 )
 
+// warmUpRequests returns the requests that suit a module.
+func warmUpRequests(m Metadata) (requests []*admission.Request) {
+	template, parse := warmUpReview, admission.ParseRequest
+	if m.PolicyType == "raw" {
+		template, parse = warmUpRaw, admission.ParseRaw
+	}
+	for _, name := range []string{"warm-up", "another-one"} {
+		if request, err := parse(fmt.Appendf(nil, template, name)); err == nil { // they are constants
+			requests = append(requests, request)
+		}
+	}
+	return requests
+}
+
 // warmUp lets the guest do, before it serves, what it does once: parse its settings, and whatever its language puts off
 // to the first call. What of that becomes part of the image is the guest's to prove (runtime.Guest.WarmUp); a guest that cannot
 // is as good as before, only slower.
@@ -45,22 +60,14 @@ func (p *Policy) warmUp(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
 	defer cancel()
-	request := warmUpReview
-	if p.module.metadata.PolicyType == "raw" {
-		request = warmUpRaw
-	}
-	payload := func(name string) []byte {
-		return fmt.Appendf(nil, `{"request":%s,"settings":%s}`, fmt.Sprintf(request, name), p.Settings)
-	}
-	for _, step := range []struct {
-		operation runtime.Operation
-		payload   []byte
-	}{{runtime.ValidateSettings, p.Settings}, {runtime.Validate, payload("warm-up")}, {runtime.Validate, payload("another-one")}} {
-		if !p.answersInTime(ctx, step.operation, step.payload) {
-			continue // proving an image takes several runs; none is worth waiting for here
-		}
-		if _, err := p.guest.WarmUp(ctx, step.operation, step.payload); err != nil {
-			p.log.Debug("policy not warmed up", zap.String("policy_id", string(p.ID)), zap.String("operation", string(step.operation)), zap.Error(err))
+	dialect := p.module.dialect
+	// That the settings are good is known: they are checked again for what the guest keeps of it.
+	_ = dialect.checkSettings(p.Settings, func(question runtime.Question) (runtime.Answer, error) {
+		return p.warmUpWith(ctx, question)
+	})
+	for _, request := range warmUpRequests(p.module.metadata) {
+		if question, err := dialect.question(ctx, p, request); err == nil {
+			_, _ = p.warmUpWith(ctx, question) // its failure is logged
 		}
 	}
 	if stats := p.guest.Stats(); stats.Reason != "" {
@@ -68,13 +75,19 @@ func (p *Policy) warmUp(ctx context.Context) {
 	}
 }
 
-// answersInTime reports whether the guest performs operation within an evaluation's limit.
-func (p *Policy) answersInTime(ctx context.Context, operation runtime.Operation, payload []byte) bool {
-	if p.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.limit)
-		defer cancel()
+// warmUpWith has the guest answer one question before it serves, if it does so within an evaluation's limit: proving an
+// image takes several runs, and none is worth waiting for here.
+func (p *Policy) warmUpWith(ctx context.Context, question runtime.Question) (runtime.Answer, error) {
+	limited, cancel := p.limited(ctx)
+	defer cancel()
+	answer, err := p.module.compiled.Call(limited, question, warmUpHost)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return answer, err
 	}
-	_, err := p.module.compiled.Call(ctx, operation, payload, warmUpHost)
-	return !errors.Is(err, context.DeadlineExceeded)
+	answer, err = p.guest.WarmUp(ctx, question)
+	if err != nil {
+		p.log.Debug("policy not warmed up", zap.String("policy_id", string(p.ID)),
+			zap.String("operation", string(question.Operation)), zap.Error(err))
+	}
+	return answer, err
 }

@@ -28,19 +28,19 @@ func newHeld(t testing.TB, m *runtime.Module, cfg runtime.GuestConfig) *runtime.
 func TestCommandDeadline(t *testing.T) {
 	g := newHeld(t, compile(t, open(t, testLimits), "wasi_obeys"), runtime.GuestConfig{})
 	first, cancel := context.WithCancel(t.Context())
-	if got := describe(g.Call(first, runtime.Validate, []byte("-"), nil)); got != nothingKept {
+	if got := describe(g.Call(first, ask(runtime.Validate, []byte("-")), nil)); got != nothingKept {
 		t.Errorf("got %s, want %s", got, nothingKept)
 	}
 	cancel()
 	for range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		got := describe(g.Call(ctx, runtime.Validate, []byte("l"), nil))
+		got := describe(g.Call(ctx, ask(runtime.Validate, []byte("l")), nil))
 		cancel()
 		if got != timedOut {
 			t.Errorf("got %s, want %s", got, timedOut)
 		}
 		for range 2 {
-			if got := describe(g.Call(t.Context(), runtime.Validate, []byte("-"), nil)); got != nothingKept {
+			if got := describe(g.Call(t.Context(), ask(runtime.Validate, []byte("-")), nil)); got != nothingKept {
 				t.Errorf("got %s, want %s", got, nothingKept)
 			}
 		}
@@ -56,7 +56,7 @@ func TestCommandHostCalls(t *testing.T) {
 	g := newHeld(t, compile(t, open(t, testLimits), "wasi_host_call"), runtime.GuestConfig{WarmUpHost: echoHost})
 	for i := range 5 {
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, i))
-		got := describe(g.Call(ctx, runtime.Validate, []byte("{}"),
+		got := describe(g.Call(ctx, ask(runtime.Validate, []byte("{}")),
 			func(ctx context.Context, _, _ string, payload []byte) ([]byte, error) {
 				return fmt.Appendf(nil, "%s %v of %d", payload, ctx.Value(key{}), i), ctx.Err()
 			}))
@@ -67,7 +67,7 @@ func TestCommandHostCalls(t *testing.T) {
 	}
 	stuck, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	got := describe(g.Call(stuck, runtime.Validate, []byte("{}"), func(ctx context.Context, _, _ string, _ []byte) ([]byte, error) {
+	got := describe(g.Call(stuck, ask(runtime.Validate, []byte("{}")), func(ctx context.Context, _, _ string, _ []byte) ([]byte, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}))
@@ -84,7 +84,7 @@ func TestCommandWearsOut(t *testing.T) {
 	g := newHeld(t, compile(t, open(t, testLimits), "wasi_accepts"), runtime.GuestConfig{})
 	const calls = 10_000
 	for range calls {
-		if _, err := g.Call(t.Context(), runtime.Validate, []byte("{}"), nil); err != nil {
+		if _, err := g.Call(t.Context(), ask(runtime.Validate, []byte("{}")), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestCommandEnds(t *testing.T) {
 	goroutines := goruntime.NumGoroutine()
 	g := newHeld(t, m, runtime.GuestConfig{Idle: 10 * time.Millisecond})
 	call := func() {
-		if _, err := g.Call(t.Context(), runtime.Validate, []byte("{}"), nil); err != nil {
+		if _, err := g.Call(t.Context(), ask(runtime.Validate, []byte("{}")), nil); err != nil {
 			t.Error(err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestCommandHeldTooLate(t *testing.T) {
 	eventually(t, func() bool { return g.Stats().Instances == 0 })        // so that the call needs a new one
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond) // it sleeps for ten times as long
 	defer cancel()
-	if _, err := g.Call(ctx, runtime.Validate, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := g.Call(ctx, ask(runtime.Validate, nil), nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}
 	expect(t, g, runtime.Validate, accepted)
@@ -172,7 +172,7 @@ func TestGoCommand_hammer(t *testing.T) {
 				callers.Go(func() {
 					for call := range 8 {
 						for _, x := range exchangesOf(fmt.Sprintf("%d-of-%d", call, caller)) {
-							if got := describe(g.Call(t.Context(), runtime.Validate, []byte(x.payload), echoHost)); got != x.want {
+							if got := describe(g.Call(t.Context(), ask(runtime.Validate, []byte(x.payload)), echoHost)); got != x.want {
 								t.Errorf("%s: got  %s\nwant %s", x.payload, got, x.want)
 							}
 						}

@@ -157,7 +157,7 @@ var corpus = []struct {
 
 // caller is what can be called: a module, or a guest of it.
 type caller interface {
-	Call(ctx context.Context, op runtime.Operation, payload []byte, host runtime.HostCall) (runtime.Answer, error)
+	Call(ctx context.Context, q runtime.Question, host runtime.HostCall) (runtime.Answer, error)
 }
 
 // TestCorpus calls each guest several times, so that whatever it does is seen to cost nothing but its own call, and in
@@ -209,7 +209,7 @@ func expect(t *testing.T, c caller, op runtime.Operation, want string) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	got := describe(c.Call(ctx, op, []byte(`{"request":1}`), echoHost))
+	got := describe(c.Call(ctx, ask(op, []byte(`{"request":1}`)), echoHost))
 	// A busy machine may use up the time of a guest that never ends before it was called.
 	if got != want && !(want == timedOut && got == timedOutEarly) {
 		t.Errorf("%s:\ngot  %s\nwant %s", op, got, want)

@@ -51,7 +51,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := compile(t, open(t, tc.cfg), tc.guest)
-			if got := describe(m.Call(t.Context(), runtime.Validate, []byte("{}"), echoHost)); got != tc.want {
+			if got := describe(m.Call(t.Context(), ask(runtime.Validate, []byte("{}")), echoHost)); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
@@ -106,7 +106,7 @@ func TestCompileIgnoresCustomSections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := describe(compiled.Call(t.Context(), runtime.Validate, []byte("{}"), nil)); got != accepted {
+	if got := describe(compiled.Call(t.Context(), ask(runtime.Validate, []byte("{}")), nil)); got != accepted {
 		t.Errorf("got %s", got)
 	}
 }

@@ -38,7 +38,7 @@ func FuzzCompile(f *testing.F) {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			_, err = m.Call(ctx, runtime.Validate, []byte(`{"request":1}`), echoHost)
+			_, err = m.Call(ctx, ask(runtime.Validate, []byte(`{"request":1}`)), echoHost)
 			cancel()
 			if err != nil && describe(runtime.Answer{}, err) == "error: "+err.Error() {
 				t.Fatalf("%s: call returned an error of no known type: %v", p, err)
@@ -84,12 +84,12 @@ func compareModes(t *testing.T, m *runtime.Module, first, second []byte) {
 	fresh := newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
 	reset := newGuest(t, m, runtime.GuestConfig{})
 	warm, cancel := context.WithTimeout(t.Context(), 10*limit)
-	_, _ = reset.WarmUp(warm, runtime.Validate, first) // commands are not held without it
+	_, _ = reset.WarmUp(warm, ask(runtime.Validate, first)) // commands are not held without it
 	cancel()
 	for _, payload := range [][]byte{first, second, first, second} {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		want := describe(fresh.Call(ctx, runtime.Validate, payload, echoHost))
-		got := describe(reset.Call(ctx, runtime.Validate, payload, echoHost))
+		want := describe(fresh.Call(ctx, ask(runtime.Validate, payload), echoHost))
+		got := describe(reset.Call(ctx, ask(runtime.Validate, payload), echoHost))
 		cancel()
 		if ctx.Err() == nil || !strings.HasPrefix(got, "interrupted") && !strings.HasPrefix(want, "interrupted") {
 			if got != want {

@@ -69,7 +69,7 @@ func (m *Module) NewGuest(cfg GuestConfig) (*Guest, error) {
 	return &Guest{m, pool}, nil
 }
 
-// WarmUp asks the guest to perform op on payload, before the first call, so that calls need not repeat what the guest
+// WarmUp asks the guest q, before the first call, so that calls need not repeat what the guest
 // prepares in it. It may be used any number of times. The answer is that of a new instance.
 //
 // What a guest remembers from a step must not change its answers. A trial makes sure of that: reset instances have to
@@ -78,20 +78,22 @@ func (m *Module) NewGuest(cfg GuestConfig) (*Guest, error) {
 // if the trial fails, if the guest did not answer, or if it made a host call that the config's WarmUpHost does not
 // serve. An error therefore leaves the guest as usable as before; it is one of [Module.Call], or [ErrServing] after
 // the first call.
-func (g *Guest) WarmUp(ctx context.Context, op Operation, payload []byte) (Answer, error) {
-	step := func(payload []byte) sandbox.Step {
+func (g *Guest) WarmUp(ctx context.Context, q Question) (Answer, error) {
+	step := func(q Question) sandbox.Step {
 		return func(ctx context.Context, start sandbox.Starter) (Answer, error) {
-			return g.module.run(ctx, start, op, payload, nil)
+			return g.module.run(ctx, start, q, nil)
 		}
 	}
 	// Later steps repeat this one, so the payload is kept. A guest that answers nothing at all like something has
 	// stopped looking.
-	return g.pool.WarmUp(ctx, step(bytes.Clone(payload)), step(nil))
+	kept, empty := q, q
+	kept.Payload, empty.Payload = bytes.Clone(q.Payload), nil
+	return g.pool.WarmUp(ctx, step(kept), step(empty))
 }
 
-// Call asks the guest to perform op on payload in a clean instance. It is like [Module.Call] in all but its price.
-func (g *Guest) Call(ctx context.Context, op Operation, payload []byte, host HostCall) (Answer, error) {
-	return g.module.run(ctx, g.pool.Take, op, payload, host)
+// Call asks the guest q in a clean instance. It is like [Module.Call] in all but its price.
+func (g *Guest) Call(ctx context.Context, q Question, host HostCall) (Answer, error) {
+	return g.module.run(ctx, g.pool.Take, q, host)
 }
 
 // Stats returns the guest's statistics. The caller may keep them.

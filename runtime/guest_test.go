@@ -107,7 +107,7 @@ func TestGuestMode(t *testing.T) {
 			}
 			for range calls {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
-				_, _ = g.Call(ctx, runtime.Validate, []byte(`{"request":1}`), echoHost) // TestCorpus looks at what comes of it
+				_, _ = g.Call(ctx, ask(runtime.Validate, []byte(`{"request":1}`)), echoHost) // TestCorpus looks at what comes of it
 				cancel()
 			}
 			got := g.Stats()
@@ -138,7 +138,7 @@ func TestGuestForgetsWarmUps(t *testing.T) {
 				}
 			}
 			for _, payload := range []string{"one", "and another one"} {
-				got := describe(g.Call(t.Context(), runtime.Validate, []byte(payload), nil))
+				got := describe(g.Call(t.Context(), ask(runtime.Validate, []byte(payload)), nil))
 				if want := fmt.Sprintf("answer %s printed %q", payload, ""); got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
@@ -152,10 +152,10 @@ func TestGuestForgetsWarmUps(t *testing.T) {
 
 func TestWarmUpTooLate(t *testing.T) {
 	g := newGuest(t, compile(t, open(t, testLimits), "accepts"), runtime.GuestConfig{})
-	if got := describe(g.Call(t.Context(), runtime.Validate, nil, nil)); got != accepted {
+	if got := describe(g.Call(t.Context(), ask(runtime.Validate, nil), nil)); got != accepted {
 		t.Fatal(got)
 	}
-	if _, err := g.WarmUp(t.Context(), runtime.Validate, nil); !errors.Is(err, runtime.ErrServing) {
+	if _, err := g.WarmUp(t.Context(), ask(runtime.Validate, nil)); !errors.Is(err, runtime.ErrServing) {
 		t.Errorf("got %v, want %v", err, runtime.ErrServing)
 	}
 }
@@ -177,7 +177,7 @@ func TestWarmUpHost(t *testing.T) {
 			if got := warmUp(t, g, runtime.Validate, "hi"); got != tc.want {
 				t.Errorf("warm-up: got %s, want %s", got, tc.want)
 			}
-			if got, want := describe(g.Call(t.Context(), runtime.Validate, []byte("hi"), echoHost)), `answer hi printed ""`; got != want {
+			if got, want := describe(g.Call(t.Context(), ask(runtime.Validate, []byte("hi")), echoHost)), `answer hi printed ""`; got != want {
 				t.Errorf("call: got %s, want %s", got, want)
 			}
 		})
@@ -212,7 +212,7 @@ func TestGuestMemoryLimit(t *testing.T) {
 	for _, mode := range []runtime.Mode{runtime.ModeReset, runtime.ModeFresh} {
 		g := newGuest(t, m, runtime.GuestConfig{Mode: mode, MemoryLimit: 2<<16 - 1})
 		want := `answer {"accepted":true,"message":"call no. 0"} printed ""` // it could not grow
-		if got := describe(g.Call(t.Context(), runtime.Validate, nil, nil)); got != want {
+		if got := describe(g.Call(t.Context(), ask(runtime.Validate, nil), nil)); got != want {
 			t.Errorf("%s: got %s, want %s", mode, got, want)
 		}
 	}
@@ -228,7 +228,7 @@ func TestGuestIdle(t *testing.T) {
 		inside.Add(callers)
 		for range callers {
 			all.Go(func() {
-				got := describe(g.Call(t.Context(), runtime.Validate, []byte("hi"),
+				got := describe(g.Call(t.Context(), ask(runtime.Validate, []byte("hi")),
 					func(_ context.Context, _, _ string, payload []byte) ([]byte, error) {
 						inside.Done()
 						inside.Wait()
@@ -276,7 +276,7 @@ func TestGuestStopsInTime(t *testing.T) {
 			for range 3 {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				began := time.Now()
-				got := describe(g.Call(ctx, runtime.Validate, []byte("{}"), stuck))
+				got := describe(g.Call(ctx, ask(runtime.Validate, []byte("{}")), stuck))
 				late := time.Since(began) - limit
 				cancel()
 				if want, _, _ := strings.Cut(timedOut, " printed"); !strings.HasPrefix(got, want) {
@@ -338,7 +338,7 @@ func TestGuest_hammer(t *testing.T) {
 							limit = 5 * time.Millisecond
 						}
 						ctx, cancel := context.WithTimeout(t.Context(), limit)
-						got := describe(g.Call(ctx, runtime.Validate, []byte(command), nil))
+						got := describe(g.Call(ctx, ask(runtime.Validate, []byte(command)), nil))
 						cancel()
 						if command == "l" && strings.HasPrefix(got, "interrupted during start") {
 							continue // it never had its turn
@@ -378,12 +378,12 @@ func TestGuestClose(t *testing.T) {
 			e := open(t, testLimits)
 			m := compile(t, e, "echoes")
 			g := newGuest(t, m, runtime.GuestConfig{})
-			if got, want := describe(g.Call(t.Context(), runtime.Validate, []byte("hi"), echoHost)), `answer hi printed ""`; got != want {
+			if got, want := describe(g.Call(t.Context(), ask(runtime.Validate, []byte("hi")), echoHost)), `answer hi printed ""`; got != want {
 				t.Fatalf("got %s, want %s", got, want)
 			}
 			entered, proceed, outcome := make(chan struct{}), make(chan struct{}), make(chan string)
 			go func() {
-				outcome <- describe(g.Call(t.Context(), runtime.Validate, []byte("hi"),
+				outcome <- describe(g.Call(t.Context(), ask(runtime.Validate, []byte("hi")),
 					func(_ context.Context, _, _ string, payload []byte) ([]byte, error) {
 						close(entered)
 						<-proceed
@@ -405,10 +405,10 @@ func TestGuestClose(t *testing.T) {
 					t.Errorf("close: %v", err)
 				}
 			}
-			if _, err := g.Call(t.Context(), runtime.Validate, nil, nil); !errors.Is(err, runtime.ErrClosed) {
+			if _, err := g.Call(t.Context(), ask(runtime.Validate, nil), nil); !errors.Is(err, runtime.ErrClosed) {
 				t.Errorf("call after close: got %v, want %v", err, runtime.ErrClosed)
 			}
-			if _, err := g.WarmUp(t.Context(), runtime.Validate, nil); !errors.Is(err, runtime.ErrClosed) {
+			if _, err := g.WarmUp(t.Context(), ask(runtime.Validate, nil)); !errors.Is(err, runtime.ErrClosed) {
 				t.Errorf("warm-up after close: got %v, want %v", err, runtime.ErrClosed)
 			}
 			if got := g.Stats(); got.Instances != 0 {

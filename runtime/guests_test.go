@@ -70,6 +70,10 @@ func newGuest(t testing.TB, m *runtime.Module, cfg runtime.GuestConfig) *runtime
 	return g
 }
 
+func ask(op runtime.Operation, payload []byte) runtime.Question {
+	return runtime.Question{Operation: op, Payload: payload}
+}
+
 // warmUp runs a step that comes to an end.
 func warmUp(t testing.TB, g *runtime.Guest, op runtime.Operation, payload string) string {
 	t.Helper()
@@ -81,7 +85,7 @@ func warmUpWithin(t testing.TB, limit time.Duration, g *runtime.Guest, op runtim
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	return describe(g.WarmUp(ctx, op, []byte(payload)))
+	return describe(g.WarmUp(ctx, ask(op, []byte(payload))))
 }
 
 // echoHost offers the capability echo: say answers with what it got, shout fails with it.

@@ -7,8 +7,11 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
+// Question is what a guest is asked: an operation, and the document it is about.
+type Question = sandbox.Question
+
 // Operation is what a guest is asked to do.
-type Operation string
+type Operation = sandbox.Operation
 
 // The operations.
 const (
@@ -33,24 +36,22 @@ type Module struct {
 	leave    func() (last bool) // gives the program up, once
 }
 
-// Call asks the guest to perform op on payload in an instance of its own, so that nothing of one call reaches
-// another. It returns when the guest is done or ctx ends; a host call in progress is waited for. The payload is only
-// read. Whoever calls more than once has a [Guest] do it.
+// Call asks the guest q in an instance of its own, so that nothing of one call reaches another. It
+// returns when the guest is done or ctx ends; a host call in progress is waited for. For more than one
+// call there is [Guest].
 //
 // Whatever the guest does wrong is an error: *[StartError] and *[CallError] for [WaPC], *[ExitError] for [WASI],
 // *[InterruptedError] when ctx ended first. [ErrClosed] is returned after Close.
-func (m *Module) Call(ctx context.Context, op Operation, payload []byte, host HostCall) (Answer, error) {
-	return m.run(ctx, m.program.Start, op, payload, host)
+func (m *Module) Call(ctx context.Context, q Question, host HostCall) (Answer, error) {
+	return m.run(ctx, m.program.Start, q, host)
 }
 
-func (m *Module) run(
-	ctx context.Context, start sandbox.Starter, op Operation, payload []byte, host HostCall,
-) (Answer, error) {
-	switch op {
+func (m *Module) run(ctx context.Context, start sandbox.Starter, q Question, host HostCall) (Answer, error) {
+	switch q.Operation {
 	case Validate, ValidateSettings, ProtocolVersion:
-		return m.protocol.run(ctx, m.program.Limits(), start, string(op), payload, host)
+		return m.protocol.run(ctx, m.program.Limits(), start, q, host)
 	}
-	return Answer{}, fmt.Errorf("operation %q: unknown; known: %s, %s, %s", op, Validate, ValidateSettings, ProtocolVersion)
+	return Answer{}, fmt.Errorf("operation %q: unknown; known: %s, %s, %s", q.Operation, Validate, ValidateSettings, ProtocolVersion)
 }
 
 // Close gives the module up; it must not be used any more, and its guests have been closed. The last module of the same

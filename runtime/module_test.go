@@ -27,7 +27,7 @@ func TestCallOperations(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := compile(t, e, tc.guest)
-			if got := describe(m.Call(t.Context(), tc.op, nil, nil)); got != tc.want {
+			if got := describe(m.Call(t.Context(), ask(tc.op, nil), nil)); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
@@ -62,7 +62,7 @@ func TestCallHost(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := compile(t, e, tc.guest)
 			for range 2 {
-				if got := describe(m.Call(t.Context(), runtime.Validate, []byte("{}"), tc.host)); got != tc.want {
+				if got := describe(m.Call(t.Context(), ask(runtime.Validate, []byte("{}")), tc.host)); got != tc.want {
 					t.Errorf("got  %s\nwant %s", got, tc.want)
 				}
 			}
@@ -82,7 +82,7 @@ func TestCallInterrupted(t *testing.T) {
 		t.Run(guest+" in a host call", func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			_, err := m.Call(ctx, runtime.Validate, []byte("{}"), slow)
+			_, err := m.Call(ctx, ask(runtime.Validate, []byte("{}")), slow)
 			if want := "guest interrupted during call: context deadline exceeded"; err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -93,7 +93,7 @@ func TestCallInterrupted(t *testing.T) {
 		t.Run(guest+" too late", func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			_, err := m.Call(ctx, runtime.Validate, []byte("{}"), slow)
+			_, err := m.Call(ctx, ask(runtime.Validate, []byte("{}")), slow)
 			var interrupted *runtime.InterruptedError
 			if !errors.As(err, &interrupted) || !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
@@ -110,7 +110,7 @@ func TestCallLeavesPayloadAlone(t *testing.T) {
 			backing := []byte(`{"request":1} and what lies behind`)
 			before := string(backing)
 			m := compile(t, e, guest)
-			if _, err := m.Call(t.Context(), runtime.Validate, backing[:13], echoHost); err != nil {
+			if _, err := m.Call(t.Context(), ask(runtime.Validate, backing[:13]), echoHost); err != nil {
 				t.Fatal(err)
 			}
 			if string(backing) != before {
@@ -126,7 +126,7 @@ func TestCallLargePayload(t *testing.T) {
 	for i := range payload {
 		payload[i] = byte(i % 251)
 	}
-	answer, err := m.Call(t.Context(), runtime.Validate, payload, echoHost)
+	answer, err := m.Call(t.Context(), ask(runtime.Validate, payload), echoHost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestClose(t *testing.T) {
 			m := compile(t, e, "echoes")
 			entered, proceed, outcome := make(chan struct{}), make(chan struct{}), make(chan string)
 			go func() {
-				outcome <- describe(m.Call(t.Context(), runtime.Validate, []byte("hi"),
+				outcome <- describe(m.Call(t.Context(), ask(runtime.Validate, []byte("hi")),
 					func(_ context.Context, _, _ string, payload []byte) ([]byte, error) {
 						close(entered)
 						<-proceed
@@ -170,7 +170,7 @@ func TestClose(t *testing.T) {
 					t.Errorf("close: %v", err)
 				}
 			}
-			if _, err := m.Call(t.Context(), runtime.Validate, nil, nil); !errors.Is(err, runtime.ErrClosed) {
+			if _, err := m.Call(t.Context(), ask(runtime.Validate, nil), nil); !errors.Is(err, runtime.ErrClosed) {
 				t.Errorf("call after close: got %v, want %v", err, runtime.ErrClosed)
 			}
 		})
@@ -204,7 +204,7 @@ func TestCall_hammer(t *testing.T) {
 					{counts, `answer {"accepted":true,"message":"call no. 1"} printed ""`},
 					{traps, `call: wasm trap: unreachable printed "panic: out of luck :-("`},
 				} {
-					if got := describe(tc.m.Call(t.Context(), runtime.Validate, []byte(payload), echoHost)); got != tc.want {
+					if got := describe(tc.m.Call(t.Context(), ask(runtime.Validate, []byte(payload)), echoHost)); got != tc.want {
 						t.Errorf("got  %s\nwant %s", got, tc.want)
 					}
 				}
@@ -221,11 +221,11 @@ func TestCallsLeaveNothingBehind(t *testing.T) {
 	goroutines := goruntime.NumGoroutine()
 	const calls = 30
 	for range calls {
-		if got := describe(grows.Call(t.Context(), runtime.Validate, nil, nil)); got != accepted {
+		if got := describe(grows.Call(t.Context(), ask(runtime.Validate, nil), nil)); got != accepted {
 			t.Fatalf("got %s", got)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		if got, err := loops.Call(ctx, runtime.Validate, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if got, err := loops.Call(ctx, ask(runtime.Validate, nil), nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("got %s", describe(got, err))
 		}
 		cancel()

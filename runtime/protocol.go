@@ -20,9 +20,7 @@ const (
 // protocol is what a protocol asks of modules, and how it has a guest perform an operation.
 type protocol struct {
 	abi sandbox.ABI
-	run func(
-		ctx context.Context, limits sandbox.Limits, start sandbox.Starter, operation string, payload []byte, host HostCall,
-	) (Answer, error)
+	run func(ctx context.Context, limits sandbox.Limits, start sandbox.Starter, q Question, host HostCall) (Answer, error)
 }
 
 func protocols() map[Protocol]protocol {

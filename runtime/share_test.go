@@ -39,7 +39,7 @@ func TestCompile_shared(t *testing.T) {
 	group.Wait()
 	for i, module := range modules {
 		for _, open := range modules[i:] { // whoever has not closed it can use it
-			if _, err := open.Call(t.Context(), runtime.Validate, nil, nil); err != nil {
+			if _, err := open.Call(t.Context(), ask(runtime.Validate, nil), nil); err != nil {
 				t.Fatalf("after %d were closed: %v", i, err)
 			}
 		}
@@ -49,7 +49,7 @@ func TestCompile_shared(t *testing.T) {
 			}
 		}
 	}
-	if _, err := modules[0].Call(t.Context(), runtime.Validate, nil, nil); err == nil {
+	if _, err := modules[0].Call(t.Context(), ask(runtime.Validate, nil), nil); err == nil {
 		t.Error("the code is still there after the last was closed")
 	}
 }
@@ -88,7 +88,7 @@ func TestOpen_codeFolder(t *testing.T) {
 		if _, err := engine.Compile(t.Context(), code, runtime.WaPC); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := module.Call(t.Context(), runtime.Validate, nil, nil)
+		answer, err := module.Call(t.Context(), ask(runtime.Validate, nil), nil)
 		if err != nil || string(answer.Payload) != `{"accepted":true,"message":"call no. 1"}` {
 			t.Errorf("answer %s, %v", answer.Payload, err)
 		}

@@ -21,7 +21,7 @@ func TestSurroundings(t *testing.T) {
 	m := compile(t, open(t, runtime.Config{}), "looks_around")
 	var seen [2]surroundings
 	for i := range seen {
-		answer, err := m.Call(t.Context(), runtime.Validate, []byte("{}"), nil)
+		answer, err := m.Call(t.Context(), ask(runtime.Validate, []byte("{}")), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -162,7 +162,7 @@ func askProtocolVersion(ctx context.Context, code []byte) (version string, err e
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer, err := module.Call(ctx, runtime.ProtocolVersion, nil, nil)
+	answer, err := module.Call(ctx, runtime.Question{Operation: runtime.ProtocolVersion}, nil)
 	if err != nil {
 		return "", err
 	}

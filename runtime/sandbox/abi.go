@@ -1,36 +1,43 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
-	"slices"
+	"fmt"
 
 	"github.com/tetratelabs/wazero/api"
 )
 
 // ABI is what a guest protocol asks of a module and offers to it, beside WASI, which every guest has.
 type ABI struct {
-	// Entry is the exported function that a call runs.
-	Entry Entry
-	// Init names the exported functions of type () -> () that prepare a new instance, in order. Of each group the
-	// first that the module exports is run, none if it exports none.
-	Init [][]string
+	// Kind is what guests are: a [Library] or a [Command].
+	Kind Kind
+	// Exports are the functions that the protocol calls.
+	Exports []Export
 	// Hosts are the import modules offered.
 	Hosts []HostModule
-	// Command, unless empty, says that guests are WASI commands: running the entry point is all of an instance's life.
-	// These are the arguments of the runs that go on from an image, at the first read of stdin; all other runs are new.
-	Command []string
-	// Memory names module and name of the memory that guests may import; the zero value: none. They get one of their own.
-	Memory [2]string
-	// MissingMemory is the trap's text when a host function is called by a guest that exports no "memory".
+	// Memory is the import by which a guest may ask its host for its memory. It gets one of its own,
+	// of the size that it asks for. nil: no guest may.
+	Memory *Import
+	// MissingMemory is the trap's text when a guest shares no memory with its host: it neither exports
+	// one as "memory" nor imports one.
 	MissingMemory string
 }
 
-// Entry is an exported function whose parameters and results are all i32.
-type Entry struct {
+// Export is a function that guests export. Its parameters and results are all i32.
+type Export struct {
 	Name            string
 	Params, Results int
-	Missing         string // the reason given when a module lacks it, or has it with another type
+	Missing         string // the reason given when a module lacks it, or has it with another type; has a default
 }
+
+// reason says why a module without x does not compile.
+func (x Export) reason() string {
+	return cmp.Or(x.Missing, fmt.Sprintf("function %q of type %s is not exported", x.Name, typeText(i32s(x.Params), i32s(x.Results))))
+}
+
+// Import names what a guest may import.
+type Import struct{ Module, Name string }
 
 // HostModule is an import module: a name and its functions.
 type HostModule struct {
@@ -43,24 +50,22 @@ type HostFunction struct {
 	Name            string
 	Params, Results int
 
-	// Call serves one use. The stack holds the arguments, one an element in its low half, and takes the results from
-	// its beginning. The instance has the context and the session of the call into the guest. That call waits for it;
-	// it may end the guest with [Trap], and must not keep mem.
-	Call func(i *Instance, mem Memory, stack []uint64)
+	// Call serves one use, by the guest of i. The stack holds the arguments, one an element in its
+	// low half, and takes the results from its beginning. The call into the guest waits for it. It
+	// may end the guest with [Trap].
+	Call func(i *Instance, stack []uint64)
 }
 
-// startUp lists the functions that run before an image is taken, and never after.
-func (a ABI) startUp() []string { return slices.Concat(a.Init...) }
-
 // goFunction adapts f to wazero. What f costs may be the guest's to choose, so it is a place to end the guest at.
-func (a ABI) goFunction(f HostFunction) api.GoModuleFunc {
+func (f HostFunction) goFunction() api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		i := instanceOf(ctx)
-		if i.held != nil && !i.held.serving {
+		if i.held.before() {
 			i.held.refuse("it calls its host" + beforeRead)
 		}
-		stopIfDone(i.surroundings.ctx)
-		f.Call(i, Memory{mod.ExportedMemory("memory"), a.MissingMemory}, stack)
+		stopIfDone(i.ctx)
+		i.findMemory(mod) // a start section runs before wazero returns the instance
+		f.Call(i, stack)
 	}
 }
 

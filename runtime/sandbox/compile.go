@@ -35,13 +35,17 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	parsed.ClampTables(maxTableElements)
 	rewritten, err := wasm.Rewrite(parsed.Bytes(), wasm.Options{
 		Meter:   &wasm.Meter{Module: meterModule, Name: meterTick, Fuel: fuel},
-		Retry:   e.way.retries(),
-		StartUp: e.abi.startUp(),
+		Retry:   e.abi.Kind.retried(),
+		StartUp: slices.Concat(e.abi.Kind.startUp()...),
 
 		SparePage: true,
 	})
 	if err != nil {
 		return nil, formatError(err)
+	}
+	if rewritten.MemoryMin > uint64(e.limits.MemoryPages) {
+		return nil, &CompileError{Reason: fmt.Sprintf("memory starts with %d pages of 64 KiB; the limit is %d pages, %d bytes",
+			rewritten.MemoryMin, e.limits.MemoryPages, uint64(e.limits.MemoryPages)*PageSize)}
 	}
 	p := e.newProgram(parsed, rewritten)
 	err = caught(func() (err error) {
@@ -72,9 +76,15 @@ func (e *Engine) countCompile() {
 
 // newProgram returns a program that lacks its code.
 func (e *Engine) newProgram(m *wasm.Module, r wasm.Rewritten) *Program {
-	p := &Program{engine: e, fuel: r.Fuel, memory: r.Memory, unsafe: r.Unsafe, memoryMax: r.MemoryMax}
-	for _, memory := range m.Memories() {
-		p.memoryMin = memory.Min
+	p := &Program{
+		engine:    e,
+		fuel:      r.Fuel,
+		memory:    r.Memory,
+		unsafe:    r.Unsafe,
+		memoryMin: r.MemoryMin,
+		memoryMax: r.MemoryMax,
+		memoryShared: exports(m, wasm.Memory, "memory") ||
+			slices.ContainsFunc(m.Imports(), func(im wasm.Import) bool { return im.Kind == wasm.Memory }),
 	}
 	for _, global := range r.Globals {
 		switch global.Type {
@@ -88,30 +98,38 @@ func (e *Engine) newProgram(m *wasm.Module, r wasm.Rewritten) *Program {
 
 func formatError(err error) error { return &CompileError{Reason: err.Error(), Err: err} }
 
-// checkShape checks what can be told before compiling: imports, the entry point, and the sizes at start.
+// checkShape checks what can be told before compiling: imports, exports, and the sizes of tables.
 func (e *Engine) checkShape(m *wasm.Module) error {
 	for _, im := range m.Imports() {
-		if im.Kind == wasm.Memory && e.abi.Memory == [2]string{im.Module, im.Name} {
-			continue // the rewriter makes it the guest's own
-		}
-		if _, ok := e.offered[im.Module][im.Name]; !ok || im.Kind != wasm.Function {
+		if !e.offers(im) {
 			return e.unknownImport(im)
 		}
 	}
-	isEntry := func(x wasm.Export) bool { return x.Kind == wasm.Function && x.Name == e.abi.Entry.Name }
-	if !slices.ContainsFunc(m.Exports(), isEntry) {
-		return &CompileError{Reason: e.abi.Entry.Missing}
-	}
-	for _, memory := range m.Memories() {
-		if memory.Min > uint64(e.limits.MemoryPages) {
-			return &CompileError{Reason: fmt.Sprintf("memory starts with %d pages of 64 KiB; the limit is %d pages, %d bytes",
-				memory.Min, e.limits.MemoryPages, uint64(e.limits.MemoryPages)*PageSize)}
+	for _, x := range e.abi.Exports {
+		if !exports(m, wasm.Function, x.Name) {
+			return &CompileError{Reason: x.reason()}
 		}
 	}
 	if n := m.TableElements(); n > maxTableElements {
 		return &CompileError{Reason: fmt.Sprintf("tables start with %d elements; the limit is %d", n, maxTableElements)}
 	}
 	return nil
+}
+
+// exports tells whether m exports something of that kind by that name.
+func exports(m *wasm.Module, kind wasm.Kind, name string) bool {
+	return slices.ContainsFunc(m.Exports(), func(x wasm.Export) bool { return x.Kind == kind && x.Name == name })
+}
+
+// offers tells whether a module may import im.
+func (e *Engine) offers(im wasm.Import) bool {
+	switch im.Kind {
+	case wasm.Function:
+		return e.offered[im.Module][im.Name] != nil
+	case wasm.Memory:
+		return e.abi.Memory != nil && *e.abi.Memory == Import{im.Module, im.Name}
+	}
+	return false
 }
 
 func (e *Engine) unknownImport(im wasm.Import) error {
@@ -127,7 +145,7 @@ func (e *Engine) unknownImport(im wasm.Import) error {
 	return &CompileError{Reason: reason}
 }
 
-// checkTypes checks the types of imports, entry point and init functions.
+// checkTypes checks the types of imports, exports and init functions.
 func (e *Engine) checkTypes(code wazero.CompiledModule) error {
 	for _, f := range code.ImportedFunctions() {
 		module, name, _ := f.Import()
@@ -137,16 +155,18 @@ func (e *Engine) checkTypes(code wazero.CompiledModule) error {
 		want := e.offered[module][name]
 		if !hasType(f, want.ParamTypes(), want.ResultTypes()) {
 			return &CompileError{Reason: fmt.Sprintf("import %q %q has type %s; the host's is %s",
-				module, name, typeText(f), typeText(want))}
+				module, name, typeOf(f), typeOf(want))}
 		}
 	}
-	exports, entry := code.ExportedFunctions(), e.abi.Entry
-	if !hasType(exports[entry.Name], i32s(entry.Params), i32s(entry.Results)) {
-		return &CompileError{Reason: entry.Missing}
+	exports := code.ExportedFunctions()
+	for _, x := range e.abi.Exports {
+		if !hasType(exports[x.Name], i32s(x.Params), i32s(x.Results)) {
+			return &CompileError{Reason: x.reason()}
+		}
 	}
 	for _, name := range e.initFunctions(code) {
 		if !hasType(exports[name], nil, nil) {
-			return &CompileError{Reason: fmt.Sprintf("export %q has type %s; must be () -> ()", name, typeText(exports[name]))}
+			return &CompileError{Reason: fmt.Sprintf("export %q has type %s; must be () -> ()", name, typeOf(exports[name]))}
 		}
 	}
 	return nil
@@ -155,7 +175,7 @@ func (e *Engine) checkTypes(code wazero.CompiledModule) error {
 // initFunctions returns the names of the init functions that the module exports, in the order they run.
 func (e *Engine) initFunctions(code wazero.CompiledModule) []string {
 	var names []string
-	for _, group := range e.abi.Init {
+	for _, group := range e.abi.Kind.startUp() {
 		for _, name := range group {
 			if _, ok := code.ExportedFunctions()[name]; ok {
 				names = append(names, name)
@@ -170,7 +190,9 @@ func hasType(f api.FunctionDefinition, params, results []api.ValueType) bool {
 	return slices.Equal(f.ParamTypes(), params) && slices.Equal(f.ResultTypes(), results)
 }
 
-func typeText(f api.FunctionDefinition) string {
+func typeOf(f api.FunctionDefinition) string { return typeText(f.ParamTypes(), f.ResultTypes()) }
+
+func typeText(params, results []api.ValueType) string {
 	list := func(types []api.ValueType) string {
 		names := make([]string, len(types))
 		for i, t := range types {
@@ -178,5 +200,5 @@ func typeText(f api.FunctionDefinition) string {
 		}
 		return "(" + strings.Join(names, ", ") + ")"
 	}
-	return list(f.ParamTypes()) + " -> " + list(f.ResultTypes())
+	return list(params) + " -> " + list(results)
 }

@@ -24,7 +24,6 @@ const features = api.CoreFeaturesV2 |
 type Engine struct {
 	limits   Limits
 	abi      ABI
-	way      way
 	cache    *CodeCache // nil: none
 	wazero   wazero.Runtime
 	launcher wazero.CompiledModule                        // nil unless guests are commands
@@ -53,7 +52,6 @@ func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engin
 	e := &Engine{
 		limits:  limits,
 		abi:     abi,
-		way:     wayOf(abi),
 		cache:   cache,
 		wazero:  wazero.NewRuntimeWithConfig(ctx, config),
 		offered: map[string]map[string]api.FunctionDefinition{},
@@ -83,7 +81,7 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 		b := e.wazero.NewHostModuleBuilder(host.Name)
 		for _, f := range host.Functions {
 			b.NewFunctionBuilder().
-				WithGoModuleFunction(e.abi.goFunction(f), i32s(f.Params), i32s(f.Results)).
+				WithGoModuleFunction(f.goFunction(), i32s(f.Params), i32s(f.Results)).
 				Export(f.Name)
 		}
 		mod, err := b.Instantiate(ctx)
@@ -92,7 +90,7 @@ func (e *Engine) offerHosts(ctx context.Context) error {
 		}
 		e.offered[host.Name] = mod.ExportedFunctionDefinitions()
 	}
-	return e.way.open(ctx, e)
+	return e.abi.Kind.ready(ctx, e)
 }
 
 // poolsOf returns the open pools of p, or of all programs if p is nil.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -16,14 +15,14 @@ const (
 	duringCall  = "call"
 )
 
-// fault turns what wazero returned from guest code into this package's errors. That the context ended is read from
-// the context alone: a guest can exit with the very codes wazero uses for it.
-func fault(ctx context.Context, during string, err error) error {
+// failed turns what wazero returned from guest code into this package's errors. That the context ended is
+// read from the context alone: a guest can exit with the very codes wazero uses for it.
+func (i *Instance) failed(during string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctxErr := ended(ctx); ctxErr != nil {
-		return &InterruptedError{During: during, Err: ctxErr}
+	if ctxErr := ended(i.ctx); ctxErr != nil {
+		return &InterruptedError{During: during, Printed: i.call.Printed.String(), Err: ctxErr}
 	}
 	var exit *sys.ExitError
 	if errors.As(err, &exit) {

@@ -40,12 +40,12 @@ const retryErrno = -1
 // whole: after so many that has added 64 KiB, and starting anew has become cheap in comparison.
 const maxServes = 4096
 
-// hold returns a new instance whose command stands at its first read of stdin, with an image of its own of that: what
+// hold returns a new instance whose command, run with args, stands at its first read of stdin, with an image of its own of that: what
 // the command has drawn from clocks and randomness may be in its stack too, so that no other image would fit. The error
 // is an *[unheldError], or an *[InterruptedError] when ctx ends first.
-func (p *Program) hold(ctx context.Context, limit uint64, method ResetMethod) (*Instance, error) {
+func (p *Program) hold(ctx context.Context, args []string, limit uint64, method ResetMethod) (*Instance, error) {
 	h, heap := &held{}, &heapStore{b: p.engine.takeScratch()}
-	i := p.newInstance(h.untilRead(p.engine.abi.Command), heap, limit)
+	i := p.newInstance(Call{Args: args}, heap, limit)
 	i.held = h
 	if err := i.runToRead(ctx); err != nil {
 		i.close()
@@ -92,7 +92,7 @@ func (h *held) start(i *Instance) bool {
 	h.next, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		h.hand = yield
 		// The run outlives the request that it is started for; host functions find the context of each in i.
-		ctx := experimental.WithSnapshotter(i.ctx)
+		ctx := experimental.WithSnapshotter(i.self)
 		_, h.end = h.launcher.ExportedFunction(launcherRun).Call(ctx)
 	})
 	_, standing := h.next()
@@ -151,22 +151,11 @@ func (h *held) atExit(code uint32) {
 	snapshot.Restore([]uint64{api.EncodeI32(retryErrno)})
 }
 
-// untilRead is the process a command is in before its first read: nobody's. What it prints there would belong to every
-// request. There is nothing to read: that is what it is held at.
-func (h *held) untilRead(args []string) Process {
-	return Process{Args: args, Stdout: unheld{h}, Stderr: unheld{h}}
-}
+// before tells whether the command has not come to a request, in an instance that is held.
+func (h *held) before() bool { return h != nil && !h.serving }
 
 // refuse ends a command that has not come to its first read.
 func (h *held) refuse(reason string) {
 	h.premature = reason
 	Trap("%s", reason)
-}
-
-// unheld is the output of a command before its first read: none.
-type unheld struct{ held *held }
-
-func (u unheld) Write([]byte) (int, error) {
-	u.held.refuse("it prints" + beforeRead)
-	return 0, nil
 }

@@ -18,28 +18,24 @@ const binding = "kubewarden"
 
 var errNoHostCalls = errors.New("host calls are not available here")
 
-// HostCalls serves the host calls of one guest call.
-type HostCalls struct {
-	Serve HostCall // nil: every host call fails inside the guest
-	Limit int      // bytes of names and payload together
-}
-
-// Do serves the host call whose eight arguments are pointers to and lengths of binding, namespace, operation and
-// payload. The error is for the guest. Names that are not UTF-8 and bytes outside of mem trap the guest, and so do a
-// panic in Serve and a context that ended meanwhile. While the image of a [Pool] is made, its WarmUpHost serves instead.
-func (h HostCalls) Do(i *Instance, mem Memory, args []uint64) (response []byte, err error) {
+// HostCall serves the guest's host call whose eight arguments are pointers to and lengths of binding,
+// namespace, operation and payload. The error is for the guest. Names that are not UTF-8 and bytes
+// outside of its memory trap the guest, and so do a panic in [Call.Host] and a context that ended
+// meanwhile. While the image of a [Pool] is made, its WarmUpHost serves instead.
+func (i *Instance) HostCall(args []uint64) (response []byte, err error) {
 	var parts [4]struct{ ptr, size uint32 }
 	var total uint64
 	for n := range parts {
 		parts[n].ptr, parts[n].size = uint32(args[2*n]), uint32(args[2*n+1])
 		total += uint64(parts[n].size)
 	}
-	if total > uint64(h.Limit) {
-		return nil, fmt.Errorf("host call of %d bytes exceeds the limit of %d bytes", total, h.Limit)
+	if limit := i.program.engine.limits.HostCall; total > uint64(limit) {
+		return nil, fmt.Errorf("host call of %d bytes exceeds the limit of %d bytes", total, limit)
 	}
+	mem := i.Memory()
 	var names [3]string
 	for n, what := range [...]string{"binding", "namespace", "operation"} {
-		names[n] = string(mem.view(parts[n].ptr, parts[n].size))
+		names[n] = string(mem.view(parts[n].ptr, uint64(parts[n].size)))
 		if !utf8.ValidString(names[n]) {
 			Trap("host call: %s %q is not UTF-8", what, names[n])
 		}
@@ -48,22 +44,22 @@ func (h HostCalls) Do(i *Instance, mem Memory, args []uint64) (response []byte, 
 	if names[0] != binding {
 		return nil, fmt.Errorf("unknown binding: %s", names[0])
 	}
+	serve := i.call.Host
 	if i.warmingUp {
-		h.Serve = i.warmUpHost
+		serve = i.warmUpHost
 		defer func() { i.refused = i.refused || err != nil }()
 	}
-	if h.Serve == nil {
+	if serve == nil {
 		return nil, errNoHostCalls
 	}
-	ctx := i.Context()
-	response, err = h.serve(ctx, names[1], names[2], payload)
-	stopIfDone(ctx)
+	response, err = serve.contained(i.ctx, names[1], names[2], payload)
+	stopIfDone(i.ctx)
 	return response, err
 }
 
-// serve calls Serve and turns its panic into a trap that says where it came from: the fault is the host's, but it
-// must cost this evaluation only.
-func (h HostCalls) serve(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error) {
+// contained calls h and turns its panic into a trap that says where it came from: the fault is the
+// host's, but it must cost this evaluation only.
+func (h HostCall) contained(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error) {
 	defer func() {
 		if r := recover(); r != nil {
 			panic(&TrapError{
@@ -72,5 +68,5 @@ func (h HostCalls) serve(ctx context.Context, namespace, operation string, paylo
 			})
 		}
 	}()
-	return h.Serve(ctx, namespace, operation, payload)
+	return h(ctx, namespace, operation, payload)
 }

@@ -35,12 +35,12 @@ func (img *image) free() {
 
 // clone returns an instance in the state of img. Its start section runs, since nothing else can make an instance, but
 // not its init functions: all they have done is in the image.
-func (p *Program) clone(ctx context.Context, session any, img *image, limit uint64) (*Instance, error) {
+func (p *Program) clone(ctx context.Context, img *image, limit uint64) (*Instance, error) {
 	heap := p.engine.newHeap()
-	i := p.newInstance(Process{Session: session}, heap, limit)
+	i := p.newInstance(Call{}, heap, limit)
 	i.warmUp(nil) // the start section must not reach anything in the name of a request
 	if err := i.instantiate(ctx); err != nil {
-		return nil, fault(ctx, duringStart, err)
+		return nil, i.failed(duringStart, err)
 	}
 	if err := i.adopt(img, heap); err != nil {
 		i.close()
@@ -81,10 +81,12 @@ func (i *Instance) reset() error {
 	for n, global := range i.globals {
 		global.Set(i.image.globals[n])
 	}
-	if i.held == nil && stackLength(i.entry) > longStack {
-		i.entry = i.mod.ExportedFunction(i.program.engine.abi.Entry.Name)
+	for n, f := range i.functions {
+		if f != nil && stackLength(f) > longStack {
+			i.functions[n] = nil
+		}
 	}
-	i.warmingUp, i.warmUpHost, i.refused, i.descriptors = false, nil, false, false
-	i.surroundings.ctx, i.surroundings.process = nil, Process{}
+	i.warmingUp, i.warmUpHost, i.refused, i.descriptors, i.fault = false, nil, false, false, nil
+	i.ctx, i.call = nil, Call{}
 	return nil
 }

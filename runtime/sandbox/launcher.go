@@ -20,15 +20,15 @@ const (
 // launcherCode returns the launcher's binary:
 //
 //	(module
-//	  (import "command" ENTRY (func $entry))
+//	  (import "command" "_start" (func $start))
 //	  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-//	  (func (export "run") (call $entry) (call $exit (i32.const 0))))
-func launcherCode(entry string) []byte {
+//	  (func (export "run") (call $start) (call $exit (i32.const 0))))
+func launcherCode() []byte {
 	sized := func(b ...byte) []byte { return append([]byte{byte(len(b))}, b...) } // none is longer than 127 bytes
 	code := []byte("\x00asm\x01\x00\x00\x00")
 	section := func(id byte, content ...byte) { code = append(append(code, id), sized(content...)...) }
 	var imports []byte
-	for i, name := range [][2]string{{launcherCommand, entry}, {wasiModules[0], procExit}} {
+	for i, name := range [][2]string{{launcherCommand, commandStart}, {wasiModules[0], procExit}} {
 		imports = append(imports, sized([]byte(name[0])...)...)
 		imports = append(imports, sized([]byte(name[1])...)...)
 		imports = append(imports, 0, byte(i)) // a function of type i
@@ -43,7 +43,7 @@ func launcherCode(entry string) []byte {
 
 // compileLauncher makes the launcher of the engine's commands. It is sealed by itself, since it does not count as a module.
 func (e *Engine) compileLauncher(ctx context.Context) (err error) {
-	if e.launcher, err = e.wazero.CompileModule(ctx, launcherCode(e.abi.Entry.Name)); err != nil {
+	if e.launcher, err = e.wazero.CompileModule(ctx, launcherCode()); err != nil {
 		return fmt.Errorf("launcher: %w", err)
 	}
 	if e.cache != nil {

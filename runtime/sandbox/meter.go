@@ -37,7 +37,7 @@ const turn = time.Millisecond
 // what it is for: only here can the collector stop it.
 func tick(ctx context.Context, mod api.Module, _ []uint64) {
 	i := instanceOf(ctx)
-	stopIfDone(i.surroundings.ctx)
+	stopIfDone(i.ctx)
 	if now := time.Now(); now.Sub(i.turn) >= turn {
 		i.turn = now
 		goruntime.Gosched()
@@ -62,21 +62,21 @@ func ended(ctx context.Context) error {
 	return nil
 }
 
-// stopIfDone ends the running guest when its context has ended. [fault] tells by the context that this is why.
+// stopIfDone ends the running guest when its context has ended. [Instance.failed] tells by the context that this is why.
 func stopIfDone(ctx context.Context) {
 	if err := ended(ctx); err != nil {
 		panic(&TrapError{Text: err.Error()})
 	}
 }
 
-// sleep is WASI's sleep for guests called with ctx. When ctx ends it does not return to the guest: there it could
+// sleep is WASI's sleep. When the call's context ends it does not return to the guest: there it could
 // fall asleep again.
-func sleep(ctx context.Context, ns int64) {
+func (i *Instance) sleep(ns int64) {
 	timer := time.NewTimer(time.Duration(ns))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-ctx.Done():
-		stopIfDone(ctx)
+	case <-i.ctx.Done():
+		stopIfDone(i.ctx)
 	}
 }

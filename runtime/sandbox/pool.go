@@ -29,16 +29,14 @@ type Pool struct {
 	program *Program
 	cfg     PoolConfig
 	limit   uint64 // bytes of memory
+	images  images
 	gate    gate
 
 	making chan struct{} // holds one element while the image is being made or replaced
-	base   *image        // guarded by making: the state after the init functions
-	trials []trial       // guarded by making
-	proven bool          // guarded by making: held commands have passed them
+	trials []trial       // guarded by making: what was warmed up
 
 	mu      sync.Mutex
 	serving bool        // a call has been made: the image is final
-	image   *image      // nil until it is made
 	fresh   bool        // the mode in force is ModeFresh
 	reason  string      // why, if that is not what was asked for
 	idle    []idler     // the one used last at the end
@@ -68,6 +66,7 @@ func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 		making:  make(chan struct{}, 1),
 		stats:   Stats{Discards: map[Discard]uint64{}},
 	}
+	pool.images = p.engine.abi.Kind.images(pool)
 	switch {
 	case cfg.Mode == ModeFresh:
 		pool.fresh = true
@@ -83,14 +82,14 @@ func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 // the pool.
 //
 // The first call makes the image if nothing has been warmed up; others wait for it.
-func (p *Pool) Take(ctx context.Context, process Process) (*Instance, error) {
+func (p *Pool) Take(ctx context.Context, c Call) (*Instance, error) {
 	if err := ended(ctx); err != nil {
 		return nil, &InterruptedError{During: duringStart, Err: err}
 	}
 	if !p.enter() {
 		return nil, ErrClosed
 	}
-	i, err := p.take(ctx, process)
+	i, err := p.take(ctx, c)
 	if err != nil {
 		p.leave()
 		return nil, err
@@ -98,69 +97,63 @@ func (p *Pool) Take(ctx context.Context, process Process) (*Instance, error) {
 	return i, nil
 }
 
-func (p *Pool) take(ctx context.Context, process Process) (*Instance, error) {
-	img, err := p.finalImage(ctx, process)
+func (p *Pool) take(ctx context.Context, c Call) (*Instance, error) {
+	err := p.finish(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	var i *Instance
-	if p.way().fits(process) {
+	if p.images.fits(c) {
 		i = p.takeIdle()
 	}
 	if i != nil {
-		i.surroundings.process = process
-	} else if i, err = p.newClean(ctx, process, img); err != nil {
+		i.call = c
+	} else if i, err = p.newClean(ctx, c); err != nil {
 		return nil, err
 	}
 	i.release = p.giveBack
 	return i, nil
 }
 
-func (p *Pool) way() way { return p.program.engine.way }
-
-// newClean returns a new instance, in the state of img unless that is nil, or one that the guest's way makes.
-func (p *Pool) newClean(ctx context.Context, process Process, img *image) (*Instance, error) {
-	if img != nil {
-		return p.clone(ctx, process, img)
+// newClean returns a new instance, one that can be reset where there may be such.
+func (p *Pool) newClean(ctx context.Context, c Call) (*Instance, error) {
+	if p.runsFresh() || !p.images.fits(c) {
+		return p.begin(ctx, c)
 	}
-	return p.way().clean(ctx, p, process)
+	return p.images.clone(ctx, c)
 }
 
-// finalImage returns the image that calls are served with, or nil if they are served with new instances.
-func (p *Pool) finalImage(ctx context.Context, process Process) (*image, error) {
-	p.mu.Lock()
-	img, final := p.image, p.serving
-	p.mu.Unlock()
-	if final {
-		return img, nil
+// finish ends the warming up: what there is by now is what serves.
+func (p *Pool) finish(ctx context.Context, c Call) error {
+	if p.isServing() {
+		return nil
 	}
 	if err := p.lockMaking(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	defer p.unlockMaking()
-	if err := p.makeImage(ctx, process); err != nil {
-		return nil, err
+	if p.isServing() {
+		return nil // another call has finished it meanwhile
 	}
-	return p.seal(), nil
+	if !p.runsFresh() {
+		if err := p.images.prepare(ctx, c); err != nil {
+			return err
+		}
+	}
+	p.seal()
+	return nil
 }
 
-// seal makes the image final, and returns it.
-func (p *Pool) seal() *image {
+// seal makes the image final.
+func (p *Pool) seal() {
+	p.trials = nil
+	reason := p.images.seal(p.runsFresh())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.serving = true
-	if doubt := p.way().doubt(p); doubt != "" && !p.fresh {
-		p.fresh, p.reason = true, doubt
+	if reason != "" && !p.fresh {
+		p.fresh, p.reason = true, reason
 	}
-	if p.fresh {
-		p.image.free()
-		p.image = nil
-	}
-	if p.base != p.image {
-		p.base.free()
-	}
-	p.base, p.trials = nil, nil
-	return p.image
 }
 
 func (p *Pool) lockMaking(ctx context.Context) error {
@@ -175,8 +168,8 @@ func (p *Pool) lockMaking(ctx context.Context) error {
 func (p *Pool) unlockMaking() { <-p.making }
 
 // begin returns a new instance whose init functions have run.
-func (p *Pool) begin(ctx context.Context, process Process) (*Instance, error) {
-	i := p.program.newInstance(process, p.program.engine.newHeap(), p.limit)
+func (p *Pool) begin(ctx context.Context, c Call) (*Instance, error) {
+	i := p.program.newInstance(c, p.program.engine.newHeap(), p.limit)
 	if err := i.start(ctx); err != nil {
 		return nil, err
 	}
@@ -184,13 +177,13 @@ func (p *Pool) begin(ctx context.Context, process Process) (*Instance, error) {
 	return i, nil
 }
 
-// clone returns a new instance in the state of img.
-func (p *Pool) clone(ctx context.Context, process Process, img *image) (*Instance, error) {
-	i, err := p.program.clone(ctx, process.Session, img, p.limit)
+// cloneOf returns a new instance in the state of img.
+func (p *Pool) cloneOf(ctx context.Context, c Call, img *image) (*Instance, error) {
+	i, err := p.program.clone(ctx, img, p.limit)
 	if err != nil {
 		return nil, err
 	}
-	i.surroundings.process = process
+	i.call = c
 	p.countStart()
 	return i, nil
 }
@@ -200,6 +193,16 @@ func (p *Pool) countStart() {
 	defer p.mu.Unlock()
 	p.stats.Started++
 	p.stats.Instances++
+}
+
+// countImage tells the statistics of img, which may be nil.
+func (p *Pool) countImage(img *image) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.ImageBytes, p.stats.Method = 0, ""
+	if img != nil && img.content != nil {
+		p.stats.ImageBytes, p.stats.Method = len(img.content.bytes), img.content.method
+	}
 }
 
 func (p *Pool) discard(i *Instance, cause Discard) {
@@ -217,8 +220,8 @@ func (p *Pool) Close(ctx context.Context) error {
 		return fmt.Errorf("guest: wait for running calls: %w", err)
 	}
 	p.mu.Lock()
-	idle, images := p.idle, []*image{p.image, p.base}
-	p.idle, p.image, p.base = nil, nil, nil
+	idle := p.idle
+	p.idle = nil
 	if p.trimmer != nil {
 		p.trimmer.Stop()
 	}
@@ -226,9 +229,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	for _, i := range idle {
 		p.discard(i.instance, DiscardIdle)
 	}
-	for _, img := range images {
-		img.free()
-	}
+	p.images.free()
 	p.program.engine.removePool(p)
 	return nil
 }

@@ -129,7 +129,7 @@ func TestPoolTrims(t *testing.T) {
 		pool := newPool(t, p, sandbox.ResetAuto, 5)
 		var held []*sandbox.Instance
 		for range 3 {
-			i, err := pool.Take(t.Context(), sandbox.Process{})
+			i, err := pool.Take(t.Context(), sandbox.Call{})
 			if err != nil {
 				t.Fatal(err)
 			}

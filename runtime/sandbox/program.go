@@ -17,8 +17,9 @@ type Program struct {
 	globals []string // the exports of its mutable globals, without fuel
 	unsafe  []string // why memory and globals are not all of an instance's state; empty if they are
 
-	memoryMin uint64 // pages of 64 KiB its memory starts with
-	memoryMax uint64 // pages it lets its memory have; wazero is told of one more
+	memoryMin    uint64 // pages of 64 KiB its memory starts with
+	memoryMax    uint64 // pages it lets its memory have; wazero is told of one more
+	memoryShared bool   // the guest lets its host functions reach it
 
 	gate gate
 }
@@ -27,13 +28,13 @@ type Program struct {
 func (p *Program) Limits() Limits { return p.engine.limits }
 
 // Start returns a clean instance whose init functions have run. Its errors are *[TrapError], *[ExitedError],
-// *[InterruptedError] during "start", and [ErrClosed]. Host functions get ctx with its values. The caller releases
+// *[InterruptedError] during "start", and [ErrClosed]. The caller releases
 // the instance, which ends it.
-func (p *Program) Start(ctx context.Context, process Process) (*Instance, error) {
+func (p *Program) Start(ctx context.Context, c Call) (*Instance, error) {
 	if !p.enter() {
 		return nil, ErrClosed
 	}
-	i := p.newInstance(process, p.engine.newHeap(), uint64(p.engine.limits.MemoryPages)*PageSize)
+	i := p.newInstance(c, p.engine.newHeap(), uint64(p.engine.limits.MemoryPages)*PageSize)
 	if err := i.start(ctx); err != nil {
 		p.leave()
 		return nil, err
@@ -51,11 +52,11 @@ func (i *Instance) start(ctx context.Context) error {
 		return &InterruptedError{During: duringStart, Err: err}
 	}
 	if err := i.instantiate(ctx); err != nil {
-		return fault(ctx, duringStart, err)
+		return i.failed(duringStart, err)
 	}
 	if err := i.initialize(ctx); err != nil {
 		i.close()
-		return fault(ctx, duringStart, err)
+		return i.failed(duringStart, err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"context"
 	"encoding/binary"
-	"os"
 	"testing"
 
 	"policy-server/runtime/sandbox"
@@ -26,17 +25,18 @@ type exchange struct {
 func abi() sandbox.ABI {
 	exchangeOf := func(i *sandbox.Instance) *exchange { return i.Session().(*exchange) }
 	return sandbox.ABI{
-		Entry: sandbox.Entry{Name: "__guest_call", Params: 2, Results: 1},
+		Kind:    sandbox.Library{},
+		Exports: []sandbox.Export{{Name: "__guest_call", Params: 2, Results: 1}},
 		Hosts: []sandbox.HostModule{{Name: "wapc", Functions: []sandbox.HostFunction{
-			{Name: "__guest_request", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+			{Name: "__guest_request", Params: 2, Call: func(i *sandbox.Instance, stack []uint64) {
 				var b [12]byte
-				for at, n := range exchangeOf(i).request {
-					binary.LittleEndian.PutUint32(b[4*at:], n)
+				for i, n := range exchangeOf(i).request {
+					binary.LittleEndian.PutUint32(b[4*i:], n)
 				}
-				mem.Write(uint32(stack[1]), b[:])
+				i.Memory().Write(uint32(stack[1]), b[:])
 			}},
-			{Name: "__guest_response", Params: 2, Call: func(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
-				exchangeOf(i).response = binary.LittleEndian.Uint64(mem.Read(uint32(stack[0]), uint32(stack[1])))
+			{Name: "__guest_response", Params: 2, Call: func(i *sandbox.Instance, stack []uint64) {
+				exchangeOf(i).response = binary.LittleEndian.Uint64(i.Memory().Read(uint32(stack[0]), uint32(stack[1])))
 			}},
 		}}},
 	}
@@ -45,20 +45,7 @@ func abi() sandbox.ABI {
 // compileScribbles compiles the guest with room for 64 MiB of memory.
 func compileScribbles(t testing.TB) *sandbox.Program {
 	t.Helper()
-	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: 1024, Output: 1, HostCall: 1, Print: 1}, abi(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	module, err := os.ReadFile("../testdata/scribbles.wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := e.Compile(t.Context(), module)
+	p, err := compileGuest(t, "scribbles", abi(), 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,13 +80,13 @@ func newPool(t testing.TB, p *sandbox.Program, method sandbox.ResetMethod, pages
 // call makes requests one after another of the same instance, and returns the last one's response.
 func call(ctx context.Context, start sandbox.Starter, requests ...request) (uint64, error) {
 	x := &exchange{}
-	i, err := start(ctx, sandbox.Process{Session: x})
+	i, err := start(ctx, sandbox.Call{Session: x})
 	if err != nil {
 		return 0, err
 	}
 	defer i.Release()
 	for _, x.request = range requests {
-		if _, err := i.Call(ctx, uint64(len("validate")), 12); err != nil {
+		if _, err := i.Call(ctx, "__guest_call", uint64(len("validate")), 12); err != nil {
 			return 0, err
 		}
 	}

@@ -53,9 +53,6 @@ func (p *Pool) Stats() Stats {
 	if s.Mode = ModeReset; p.fresh {
 		s.Mode, s.Reason = ModeFresh, p.reason
 	}
-	if p.image != nil && p.image.content != nil {
-		s.ImageBytes, s.Method = len(p.image.content.bytes), p.image.content.method
-	}
 	return s
 }
 

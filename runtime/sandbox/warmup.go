@@ -8,13 +8,16 @@ import (
 )
 
 // Starter returns a clean instance for one call, which the caller releases. [Program.Start] and [Pool.Take] are some.
-type Starter func(ctx context.Context, process Process) (*Instance, error)
+type Starter func(ctx context.Context, c Call) (*Instance, error)
 
 // Step runs a guest once, in an instance that it has from start.
 type Step func(ctx context.Context, start Starter) (Answer, error)
 
 // ErrServing is returned when it is too late to warm up.
 var ErrServing = errors.New("guest has served a call already")
+
+// differs is why calls have new instances where that was not asked for.
+const differs = "a reset instance answers otherwise than a new one"
 
 // outcome is what came of a step. What was printed does not count: guests print times.
 type outcome struct {
@@ -70,7 +73,7 @@ func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, e
 	}
 	trials, worth := p.tryNew(ctx, append([]Step{step}, probes...))
 	if worth {
-		p.way().improve(ctx, p, trials)
+		p.images.improve(ctx, trials[0], append(slices.Clip(p.trials), trials...))
 	}
 	return trials[0].want.answer, trials[0].want.err
 }
@@ -80,26 +83,21 @@ func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, e
 func (p *Pool) tryNew(ctx context.Context, steps []Step) (trials []trial, worth bool) {
 	for _, step := range steps {
 		fits := false
-		start := func(ctx context.Context, process Process) (*Instance, error) {
-			fits = p.way().fits(process)
-			return p.beginWarmUp(ctx, process)
+		start := func(ctx context.Context, c Call) (*Instance, error) {
+			fits = p.images.fits(c)
+			return p.beginWarmUp(ctx, c)
 		}
 		trials = append(trials, trial{step, step.run(ctx, start)})
-		if !fits || !p.mayImprove() || ended(ctx) != nil {
+		if !fits || p.runsFresh() || !p.images.improvable() || ended(ctx) != nil {
 			return trials, false
 		}
 	}
 	return trials, true
 }
 
-// mayImprove tells whether calls may come to be served otherwise than by new instances.
-func (p *Pool) mayImprove() bool {
-	return !p.runsFresh() && (!p.way().oneImage() || p.currentImage() != nil)
-}
-
-// beginWarmUp returns a new instance for a step. It makes the image if there is none yet.
-func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, error) {
-	i := p.program.newInstance(process, p.program.engine.newHeap(), p.limit)
+// beginWarmUp returns a new instance for a step.
+func (p *Pool) beginWarmUp(ctx context.Context, c Call) (*Instance, error) {
+	i := p.program.newInstance(c, p.program.engine.newHeap(), p.limit)
 	i.warmUp(p.cfg.WarmUpHost)
 	err := i.start(ctx)
 	if cause := i.unfit(); cause != "" {
@@ -110,108 +108,28 @@ func (p *Pool) beginWarmUp(ctx context.Context, process Process) (*Instance, err
 	}
 	p.countStart()
 	i.release = func(i *Instance) { p.discard(i, DiscardSpent) }
-	if p.base == nil && !p.runsFresh() && p.way().oneImage() {
-		p.base = i.capture(p.cfg.Reset)
-		p.setImage(p.base)
+	if !p.runsFresh() {
+		p.images.started(i)
 	}
 	return i, nil
 }
 
-// makeImage makes an image unless there is one, or none shall be. A guest that fails to start may do better the next
-// time, and so is no reason to give up.
-func (p *Pool) makeImage(ctx context.Context, process Process) error {
-	if p.runsFresh() || p.currentImage() != nil || !p.way().oneImage() {
-		return nil
-	}
-	i, err := p.beginWarmUp(ctx, process)
-	if err == nil {
-		i.Release()
-	}
-	if p.runsFresh() {
-		return nil
-	}
-	return err
-}
-
-// improve puts an image after the first of the trials in place of img, if it proves to be as good.
-func (p *Pool) improve(ctx context.Context, img *image, trials []trial) {
-	next := p.after(ctx, img, trials[0])
-	all := append(slices.Clip(p.trials), trials...)
-	var chosen *image
-	for _, candidate := range []*image{next, img, p.base} {
-		if candidate != nil && p.proves(ctx, candidate, all) {
-			chosen = candidate
-			break
-		}
-	}
-	switch {
-	case ended(ctx) != nil:
-		chosen = img // nothing was learnt
-	case chosen == nil:
-		p.runFresh(differs)
-	default:
-		p.trials = all
-	}
-	p.setImage(chosen)
-	for _, other := range []*image{next, img} {
-		if other != chosen && other != p.base {
-			other.free()
-		}
-	}
-}
-
-// after returns an image of an instance that has gone on from img to run the step, or nil if that is not worth
-// keeping.
-func (p *Pool) after(ctx context.Context, img *image, t trial) (next *image) {
-	if t.want.err != nil {
-		return nil
-	}
-	got := t.step.run(ctx, func(ctx context.Context, process Process) (*Instance, error) {
-		i, err := p.clone(ctx, process, img)
-		if err != nil {
-			return nil, err
-		}
-		i.warmUp(p.cfg.WarmUpHost)
-		i.release = func(i *Instance) {
-			if i.fault == nil && i.unfit() == "" {
-				next = i.capture(p.cfg.Reset)
-			}
-			p.discard(i, DiscardSpent)
-		}
-		return i, nil
-	})
-	if next != nil && !got.equal(t.want) {
-		next.free()
-		return nil
-	}
-	return next
-}
-
-// proves tells whether an instance that is reset after each step, to img unless it is a command, comes to the same as
-// new ones did, also when it goes through all steps a second time.
-func (p *Pool) proves(ctx context.Context, img *image, trials []trial) (proven bool) {
-	var kept *Instance
-	if img == nil {
-		kept = p.takeIdle() // a command that has passed a trial before
-	}
-	defer func() {
-		switch {
-		case kept == nil:
-		case proven && img == nil:
-			p.keep(kept) // its image is its own
-		default:
-			p.discard(kept, DiscardSpent)
-		}
-	}()
-	start := func(ctx context.Context, process Process) (*Instance, error) {
+// prove tells whether an instance that is reset after each step comes to the same as new ones did, also
+// when it goes through all steps a second time. The first such instance is kept, or from clone if that
+// is nil. It returns the one there is in the end, nil if it had to be given up; the caller keeps or
+// discards it.
+func (p *Pool) prove(
+	ctx context.Context, trials []trial, kept *Instance, clone Starter,
+) (last *Instance, proven bool) {
+	start := func(ctx context.Context, c Call) (*Instance, error) {
 		i := kept
 		if kept = nil; i == nil {
 			var err error
-			if i, err = p.newClean(ctx, process, img); err != nil {
+			if i, err = clone(ctx, c); err != nil {
 				return nil, err
 			}
 		}
-		i.surroundings.process = process
+		i.call = c
 		i.warmUp(p.cfg.WarmUpHost)
 		i.release = func(i *Instance) {
 			if cause := i.backToImage(); cause != "" {
@@ -225,11 +143,11 @@ func (p *Pool) proves(ctx context.Context, img *image, trials []trial) (proven b
 	for range 2 {
 		for _, t := range trials {
 			if !t.step.run(ctx, start).equal(t.want) {
-				return false
+				return kept, false
 			}
 		}
 	}
-	return true
+	return kept, true
 }
 
 // warmUp makes i serve host calls by host, as long as it is not reset.
@@ -258,22 +176,6 @@ func (p *Pool) isServing() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.serving
-}
-
-// currentImage returns nil when there is none, or none shall be used.
-func (p *Pool) currentImage() *image {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fresh {
-		return nil
-	}
-	return p.image
-}
-
-func (p *Pool) setImage(img *image) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.image = img
 }
 
 // runFresh makes ModeFresh the mode in force.

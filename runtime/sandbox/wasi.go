@@ -96,7 +96,7 @@ const maxPath = 4096
 
 // checkTime ends a guest whose time is over. It is for functions whose price is the guest's to choose, by a length that
 // it gives, and in which nothing else looks at the time.
-func checkTime(ctx context.Context, _ []uint64) { stopIfDone(instanceOf(ctx).surroundings.ctx) }
+func checkTime(ctx context.Context, _ []uint64) { stopIfDone(instanceOf(ctx).ctx) }
 
 // maxSubscriptions is how many things a guest may poll at once. There are three descriptors and some clocks to ask for,
 // and for each subscription wazero allocates memory, which no limit knows of.

@@ -9,6 +9,9 @@ type StartError struct {
 
 func (e *StartError) Error() string { return e.Reason }
 
+// GuestOutput returns what the guest printed.
+func (e *StartError) GuestOutput() string { return e.Printed }
+
 // CallError reports a guest that did not answer: it failed the call, trapped, answered too much or not at all.
 type CallError struct {
 	Reason  string // the guest's own error text, untrimmed, or what happened to it
@@ -17,6 +20,9 @@ type CallError struct {
 }
 
 func (e *CallError) Error() string { return "Guest call failure: " + e.Reason }
+
+// GuestOutput returns what the guest printed.
+func (e *CallError) GuestOutput() string { return e.Printed }
 
 // The reasons of a [CallError] when the guest gave none.
 const (

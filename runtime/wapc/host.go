@@ -18,36 +18,36 @@ func hostModule() sandbox.HostModule {
 }
 
 // guestRequest writes the operation's name and the payload to where the guest has made room for both.
-func guestRequest(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(i)
-	mem.Write(uint32(stack[1]), s.payload)
-	mem.Write(uint32(stack[0]), []byte(s.operation))
+func guestRequest(i *sandbox.Instance, stack []uint64) {
+	s, mem := sessionOf(i), i.Memory()
+	mem.Write(uint32(stack[1]), s.question.Payload)
+	mem.Write(uint32(stack[0]), []byte(s.question.Operation))
 }
 
-func guestResponse(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+func guestResponse(i *sandbox.Instance, stack []uint64) {
 	s := sessionOf(i)
-	s.response = s.take(mem, "response", stack)
+	s.response = s.take(i.Memory(), "response", stack)
 }
 
-func guestError(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+func guestError(i *sandbox.Instance, stack []uint64) {
 	s := sessionOf(i)
-	s.failure = s.take(mem, "error text", stack)
+	s.failure = s.take(i.Memory(), "error text", stack)
 }
 
 // take copies what the guest says. Over the limit the guest is ended: a part of an answer is none.
 func (s *session) take(mem sandbox.Memory, what string, stack []uint64) []byte {
 	ptr, size := uint32(stack[0]), uint32(stack[1])
-	if uint64(size) > uint64(s.limits.Output) {
-		sandbox.Trap("%s of %d bytes exceeds the limit of %d bytes", what, size, s.limits.Output)
+	if uint64(size) > uint64(s.outputLimit) {
+		sandbox.Trap("%s of %d bytes exceeds the limit of %d bytes", what, size, s.outputLimit)
 	}
 	return mem.Read(ptr, size)
 }
 
 // hostCall returns 1 on success, with the response kept for the guest to fetch, and 0 with the error's text.
-func hostCall(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+func hostCall(i *sandbox.Instance, stack []uint64) {
 	s := sessionOf(i)
 	s.hostResponse, s.hostError = nil, nil
-	response, err := s.host.Do(i, mem, stack)
+	response, err := i.HostCall(stack)
 	if err != nil {
 		s.hostError = []byte(err.Error())
 		stack[0] = 0
@@ -57,29 +57,29 @@ func hostCall(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
 	stack[0] = 1
 }
 
-func hostResponseLen(i *sandbox.Instance, _ sandbox.Memory, stack []uint64) {
+func hostResponseLen(i *sandbox.Instance, stack []uint64) {
 	stack[0] = uint64(uint32(len(sessionOf(i).hostResponse)))
 }
 
-func hostErrorLen(i *sandbox.Instance, _ sandbox.Memory, stack []uint64) {
+func hostErrorLen(i *sandbox.Instance, stack []uint64) {
 	stack[0] = uint64(uint32(len(sessionOf(i).hostError)))
 }
 
-func hostResponse(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+func hostResponse(i *sandbox.Instance, stack []uint64) {
 	if b := sessionOf(i).hostResponse; b != nil {
-		mem.Write(uint32(stack[0]), b)
+		i.Memory().Write(uint32(stack[0]), b)
 	}
 }
 
-func hostError(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+func hostError(i *sandbox.Instance, stack []uint64) {
 	if b := sessionOf(i).hostError; b != nil {
-		mem.Write(uint32(stack[0]), b)
+		i.Memory().Write(uint32(stack[0]), b)
 	}
 }
 
 // consoleLog adds a line to what the guest printed.
-func consoleLog(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
+func consoleLog(i *sandbox.Instance, stack []uint64) {
 	printed := sessionOf(i).printed
-	mem.Print(printed, uint32(stack[0]), uint32(stack[1]))
+	i.Memory().Print(printed, uint32(stack[0]), uint32(stack[1]))
 	_, _ = printed.Write([]byte{'\n'}) // a transcript never fails
 }

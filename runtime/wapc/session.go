@@ -9,12 +9,10 @@ import (
 
 // session is the host's side of one guest call. The guest's goroutine alone uses it.
 type session struct {
-	limits  sandbox.Limits
-	host    sandbox.HostCalls
-	printed *sandbox.Transcript
+	outputLimit int // bytes
+	printed     *sandbox.Transcript
 
-	operation string
-	payload   []byte
+	question sandbox.Question
 
 	// Nil means unset in these four; what is set may be empty.
 	response, failure       []byte // the guest's
@@ -23,9 +21,9 @@ type session struct {
 
 func sessionOf(i *sandbox.Instance) *session { return i.Session().(*session) }
 
-// begin sets the request, and forgets what the guest said while it initialised.
-func (s *session) begin(operation string, payload []byte) {
-	s.operation, s.payload = operation, payload
+// begin sets the question, and forgets what the guest said while it initialised.
+func (s *session) begin(q sandbox.Question) {
+	s.question = q
 	s.response, s.failure = nil, nil
 	s.hostResponse, s.hostError = nil, nil
 }
@@ -50,7 +48,7 @@ func (s *session) callError(reason string) *CallError {
 
 // startFault says what a failure to start means.
 func (s *session) startFault(err error) error {
-	text, stack, ok := s.ownFault(err)
+	text, stack, ok := ownFault(err)
 	if !ok {
 		return err
 	}
@@ -59,28 +57,24 @@ func (s *session) startFault(err error) error {
 
 // callFault says what a call that did not return to the host means.
 func (s *session) callFault(err error) error {
-	text, stack, ok := s.ownFault(err)
+	text, stack, ok := ownFault(err)
 	if !ok {
 		return err
 	}
 	return &CallError{Reason: text, Printed: s.printed.String(), Stack: stack}
 }
 
-// ownFault tells whether err is the guest's own doing, and then what happened and where. An interruption is not; it
-// gets what the guest printed.
-func (s *session) ownFault(err error) (text, stack string, ok bool) {
+// ownFault tells whether err is the guest's own doing, and then what happened and where.
+func ownFault(err error) (text, stack string, ok bool) {
 	var (
-		trap        *sandbox.TrapError
-		exited      *sandbox.ExitedError
-		interrupted *sandbox.InterruptedError
+		trap   *sandbox.TrapError
+		exited *sandbox.ExitedError
 	)
 	switch {
 	case errors.As(err, &trap):
 		return trap.Text, trap.Stack, true
 	case errors.As(err, &exited):
 		return exited.Error(), "", true
-	case errors.As(err, &interrupted):
-		interrupted.Printed = s.printed.String()
 	}
 	return "", "", false
 }

@@ -13,13 +13,13 @@ func hostModules() []sandbox.HostModule {
 
 // call returns 0 on success and 1 on failure, the reverse of waPC, and puts the response or the error's text into
 // the guest's stdin.
-func call(i *sandbox.Instance, mem sandbox.Memory, stack []uint64) {
-	s := sessionOf(i)
+func call(i *sandbox.Instance, stack []uint64) {
+	s := i.Session().(*session)
 	// A guest that never reads would make the host remember every answer.
-	if s.stdin.unread > s.payloadSize+s.host.Limit {
+	if s.stdin.unread > s.unreadLimit {
 		sandbox.Trap("host call while %d bytes of stdin are unread", s.stdin.unread)
 	}
-	response, err := s.host.Do(i, mem, stack)
+	response, err := i.HostCall(stack)
 	if err != nil {
 		s.stdin.append([]byte(err.Error()))
 		stack[0] = 1

@@ -9,21 +9,17 @@ import (
 
 // session is the host's side of one run. The guest's goroutine alone uses it.
 type session struct {
-	host        sandbox.HostCalls
-	payloadSize int
+	unreadLimit int // bytes of stdin that may be unread when the guest calls its host
 	stdin       queue
 	stdout      stdout
 	stderr      *sandbox.Transcript
 }
 
-func sessionOf(i *sandbox.Instance) *session { return i.Session().(*session) }
-
 // outcome tells what the end of a run means; err is how the sandbox reports it.
 func (s *session) outcome(err error) (sandbox.Answer, error) {
 	var (
-		exited      *sandbox.ExitedError
-		trap        *sandbox.TrapError
-		interrupted *sandbox.InterruptedError
+		exited *sandbox.ExitedError
+		trap   *sandbox.TrapError
 	)
 	switch {
 	case err == nil, errors.As(err, &exited) && exited.Code == 0:
@@ -32,8 +28,6 @@ func (s *session) outcome(err error) (sandbox.Answer, error) {
 		return sandbox.Answer{}, &ExitError{Code: exited.Code, Stderr: s.trimmedStderr()}
 	case errors.As(err, &trap):
 		return sandbox.Answer{}, &ExitError{Stderr: s.trimmedStderr(), Trap: trap.Text, Stack: trap.Stack}
-	case errors.As(err, &interrupted):
-		interrupted.Printed = s.stderr.String()
 	}
 	return sandbox.Answer{}, err
 }

@@ -31,7 +31,7 @@ func (w *rewriter) joinData() error {
 	spans := make([]span, 0, count)
 	for range count {
 		s, ok := r.span()
-		if !ok || uint64(s.end()) > w.memoryMin<<16 {
+		if !ok || uint64(s.end()) > w.out.MemoryMin<<16 {
 			return nil
 		}
 		spans = append(spans, s)

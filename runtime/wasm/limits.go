@@ -69,7 +69,7 @@ func (w *rewriter) limitMemory() error {
 		return nil
 	}
 	limits := r.limits()
-	w.memoryMin = limits.Min
+	w.out.MemoryMin = limits.Min
 	if r.err != nil || !limits.HasMax || limits.Max > maxPages {
 		return r.finish()
 	}

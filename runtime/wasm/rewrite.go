@@ -39,6 +39,8 @@ type Rewritten struct {
 	Fuel    string          // export name of the fuel; empty when not metered
 	Memory  string          // export name of the memory; empty when the module has none
 
+	MemoryMin uint64 // pages of 64 KiB the memory starts with; 0 when the module has none
+
 	// MemoryMax is how many pages of 64 KiB the module lets its memory have; 65536, all there can be, if it does not say.
 	MemoryMax uint64
 
@@ -106,8 +108,7 @@ type rewriter struct {
 	importsReferenced bool // a call through a table or reference may reach an import
 	graph             graph
 	sightings         []sighting
-	dataNamed         bool   // some instruction names a data segment
-	memoryMin         uint64 // pages the module's own memory starts with
+	dataNamed         bool // some instruction names a data segment
 
 	bodies  map[sectionID][]byte // the new sections
 	scratch []byte               // the function body being written, before its size is known

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,23 +13,10 @@ import (
 // openCommand returns a pool of the command wasi_obeys, which was warmed up.
 func openCommand(t *testing.T, method sandbox.ResetMethod) *sandbox.Pool {
 	t.Helper()
-	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: 64, Output: 1, HostCall: 1, Print: 1}, sandbox.ABI{
-		Entry:   sandbox.Entry{Name: "_start"},
-		Command: []string{"policy.wasm", "validate"},
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	module, err := os.ReadFile("../testdata/wasi_obeys.wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := e.Compile(t.Context(), module)
+	p, err := compileGuest(t, "wasi_obeys", sandbox.ABI{
+		Kind:    sandbox.Command{Args: []string{"policy.wasm", "validate"}},
+		Exports: []sandbox.Export{{Name: "_start"}},
+	}, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +36,14 @@ func openCommand(t *testing.T, method sandbox.ResetMethod) *sandbox.Pool {
 // obey has a command run once, and returns what it printed when it exited with code 0.
 func obey(ctx context.Context, start sandbox.Starter, request string) (sandbox.Answer, error) {
 	var printed bytes.Buffer
-	i, err := start(ctx, sandbox.Process{
+	i, err := start(ctx, sandbox.Call{
 		Args: []string{"policy.wasm", "validate"}, Stdin: strings.NewReader(request), Stdout: &printed,
 	})
 	if err != nil {
 		return sandbox.Answer{}, err
 	}
 	defer i.Release()
-	_, err = i.Call(ctx)
+	_, err = i.Call(ctx, "_start")
 	var exited *sandbox.ExitedError
 	if errors.As(err, &exited) && exited.Code == 0 {
 		err = nil

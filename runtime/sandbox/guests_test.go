@@ -1,0 +1,28 @@
+package sandbox_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"policy-server/runtime/sandbox"
+)
+
+// compileGuest compiles a guest of testdata for a protocol, with room for that many pages of memory.
+func compileGuest(t testing.TB, guest string, abi sandbox.ABI, pages uint32) (*sandbox.Program, error) {
+	t.Helper()
+	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: pages, Output: 1, HostCall: 1, Print: 1}, abi, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	module, err := os.ReadFile("../testdata/" + guest + ".wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Compile(t.Context(), module)
+}
