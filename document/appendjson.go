@@ -13,93 +13,77 @@ import (
 // maxExpanded bounds what aliases may blow a document up to, in bytes of JSON.
 const maxExpanded = 4 << 20
 
-// AppendJSON appends v as compact JSON. Keys keep their order, and of a key that comes twice the
-// last value counts. A value that JSON cannot say, one that contains itself, and one that grows too
-// large are errors, which name the line.
+// AppendJSON appends v as compact JSON; an absent value is null. Keys keep their order, and of a key
+// that comes twice the last value counts. A value that JSON cannot say, one that contains itself,
+// and one that grows too large are errors, which name the line.
 func (v Value) AppendJSON(dst []byte) ([]byte, error) {
-	if !v.Exists() {
+	return v.appendJSON(dst, len(dst)+maxExpanded, nil)
+}
+
+// appendJSON appends v unless dst gets longer than limit. The lists and mappings in open are being
+// written.
+func (v Value) appendJSON(dst []byte, limit int, open []*yaml.Node) ([]byte, error) {
+	if len(dst) > limit {
+		return nil, errors.New("document is too large once its aliases are expanded")
+	}
+	if slices.Contains(open, v.node) {
+		return nil, fmt.Errorf("line %d: alias %q contains itself", v.node.Line, v.node.Anchor)
+	}
+	switch v.Kind() {
+	case Absent:
 		return append(dst, "null"...), nil
-	}
-	w := jsonWriter{dst: dst, limit: len(dst) + maxExpanded}
-	err := w.value(v.node, nil)
-	return w.dst, err
-}
-
-type jsonWriter struct {
-	dst   []byte
-	limit int
-}
-
-// value appends node; open holds the aliased nodes being written, to find one that contains itself.
-func (w *jsonWriter) value(node *yaml.Node, open []*yaml.Node) error {
-	if len(w.dst) > w.limit {
-		return errors.New("document is too large once its aliases are expanded")
-	}
-	if node.Kind == yaml.AliasNode {
-		if slices.Contains(open, node.Alias) {
-			return fmt.Errorf("line %d: alias %q contains itself", node.Line, node.Value)
-		}
-		return w.value(node.Alias, append(open, node.Alias))
-	}
-	switch (Value{node: node}).Kind() {
-	case Map:
-		return w.mapping(node, open)
-	case List:
-		return w.list(node, open)
 	case Text:
-		w.dst = jsontext.AppendString(w.dst, node.Value)
-		return nil
+		return jsontext.AppendString(dst, v.node.Value), nil
+	case List:
+		return v.appendArray(dst, limit, append(open, v.node))
+	case Map:
+		return v.appendObject(dst, limit, append(open, v.node))
 	case Tagged:
-		return fmt.Errorf("line %d: tag %q is not supported", node.Line, node.ShortTag())
+		return nil, fmt.Errorf("line %d: tag %q is not supported", v.node.Line, v.node.ShortTag())
 	}
-	_, literal := resolve(node)
+	_, literal := resolve(v.node)
 	if literal == "" {
-		return fmt.Errorf("line %d: integer %q does not fit 64 bits; quote it to pass it as a string", node.Line, node.Value)
+		return nil, fmt.Errorf("line %d: integer %q does not fit 64 bits; quote it to pass it as a string", v.node.Line, v.node.Value)
 	}
-	w.dst = append(w.dst, literal...)
-	return nil
+	return append(dst, literal...), nil
 }
 
-func (w *jsonWriter) list(node *yaml.Node, open []*yaml.Node) error {
-	w.dst = append(w.dst, '[')
-	for i, element := range node.Content {
+func (v Value) appendArray(dst []byte, limit int, open []*yaml.Node) (_ []byte, err error) {
+	dst = append(dst, '[')
+	for i, item := range v.node.Content {
 		if i > 0 {
-			w.dst = append(w.dst, ',')
+			dst = append(dst, ',')
 		}
-		if err := w.value(element, open); err != nil {
-			return err
+		if dst, err = (Value{node: follow(item)}).appendJSON(dst, limit, open); err != nil {
+			return nil, err
 		}
 	}
-	w.dst = append(w.dst, ']')
-	return nil
+	return append(dst, ']'), nil
 }
 
-func (w *jsonWriter) mapping(node *yaml.Node, open []*yaml.Node) error {
-	last := map[string]int{} // key → where its last value stands
-	for i := 0; i < len(node.Content); i += 2 {
+func (v Value) appendObject(dst []byte, limit int, open []*yaml.Node) (_ []byte, err error) {
+	var keys []string
+	last := map[string]*yaml.Node{}
+	for i := 0; i < len(v.node.Content); i += 2 {
 		// A plain "<<" is a key like any other: the reference merges nothing.
-		key := follow(node.Content[i])
+		key := follow(v.node.Content[i])
 		if (Value{node: key}).Kind() != Text {
-			return fmt.Errorf("line %d: key %q is not a string; quote it", key.Line, key.Value)
+			return nil, fmt.Errorf("line %d: key %q is not a string; quote it", key.Line, key.Value)
 		}
-		last[key.Value] = i
+		if _, twice := last[key.Value]; !twice {
+			keys = append(keys, key.Value)
+		}
+		last[key.Value] = v.node.Content[i+1]
 	}
-	w.dst = append(w.dst, '{')
-	comma := false
-	for i := 0; i < len(node.Content); i += 2 {
-		key := follow(node.Content[i]).Value
-		if last[key] != i {
-			continue
+	dst = append(dst, '{')
+	for i, key := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
 		}
-		if comma {
-			w.dst = append(w.dst, ',')
-		}
-		comma = true
-		w.dst = append(jsontext.AppendString(w.dst, key), ':')
-		if err := w.value(node.Content[i+1], open); err != nil {
-			return err
+		dst = append(jsontext.AppendString(dst, key), ':')
+		if dst, err = (Value{node: follow(last[key])}).appendJSON(dst, limit, open); err != nil {
+			return nil, err
 		}
 	}
-	w.dst = append(w.dst, '}')
-	return nil
+	return append(dst, '}'), nil
 }

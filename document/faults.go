@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -58,12 +59,7 @@ func (f *Faults) Len() int { return len(f.found) }
 
 // Concern reports whether there is a fault of the value at path.
 func (f *Faults) Concern(path string) bool {
-	for _, fault := range f.found {
-		if fault.Path == path {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.found, func(fault Fault) bool { return fault.Path == path })
 }
 
 // Err returns all faults as one error, one a line, and nil when there are none.

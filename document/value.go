@@ -49,9 +49,6 @@ func (v Value) Kind() Kind {
 // Exists reports whether v is not absent.
 func (v Value) Exists() bool { return v.node != nil }
 
-// Path returns where v is, or would be, in its document.
-func (v Value) Path() string { return v.path }
-
 // Optional returns v, absent if it is null.
 func (v Value) Optional() Value {
 	if v.Kind() == Null {

@@ -19,16 +19,15 @@ const (
 
 const wasmPage = 64 << 10
 
-// check adds what is wrong with d, except for fields that found has something about already: they
-// could not be read.
-func (d Definition) check(found *document.Faults) {
+// checkFields adds what is wrong with d's fields, except for those that found has something about
+// already: they could not be read.
+func (d Definition) checkFields(found *document.Faults) {
 	path := document.Join("", string(d.ID))
 	report := func(key, format string, args ...any) {
 		if at := document.Join(path, key); !found.Concern(at) {
 			found.Add(at, format, args...)
 		}
 	}
-	d.checkID(found)
 	if d.Module == "" && !found.Concern(document.Join(path, "module")) {
 		found.Add(path, "module is missing")
 	}

@@ -66,15 +66,14 @@ func definitionWords(f document.Fault) string {
 // returns the paths of the keys that mean nothing.
 func readDefinition(id ID, entry document.Value, found *document.Faults) (d Definition, unknown []string) {
 	d = Definition{ID: id}
+	d.checkID(found)
 	if entry.Kind() != document.Map {
 		entry.Fault("a policy is a mapping with the key module")
-		d.checkID(found)
 		return d, nil
 	}
 	m, _ := entry.Mapping()
 	if !m.Field("module").Exists() && (m.Field("policies").Exists() || m.Field("expression").Exists()) {
 		entry.Fault("policy groups are not supported yet")
-		d.checkID(found)
 		return d, nil
 	}
 	d.Module = m.Optional("module").Text()
@@ -90,7 +89,7 @@ func readDefinition(id ID, entry document.Value, found *document.Faults) (d Defi
 	d.Sandbox = readWord(m.Field("sandboxMode"), checkSandbox)
 	d.MemoryLimit = readBytes(m.Field("memoryLimitBytes"))
 	d.Grants = readGrants(id, m.Field("hostCapabilities"))
-	d.check(found)
+	d.checkFields(found)
 	// namespacedName is the controller's. A group's keys beside module are ignored, as the reference
 	// does.
 	return d, m.Unknown("module", "policyMode", "allowedToMutate", "settings", "contextAwareResources", "message",

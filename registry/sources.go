@@ -78,25 +78,17 @@ func sourcesWords(f document.Fault) string {
 }
 
 func sourcesKind(v document.Value) string {
-	text, _ := v.Scalar()
-	switch v.Kind() {
-	case document.Null:
-		return "null"
-	case document.Map:
-		return "map"
-	case document.List:
-		return "sequence"
-	case document.Truth:
-		return fmt.Sprintf("boolean %q", text)
-	case document.Number:
-		if strings.ContainsAny(v.Number(), ".e") {
-			return fmt.Sprintf("float %q", text)
-		}
-		return fmt.Sprintf("integer %q", text)
-	case document.Text:
-		return fmt.Sprintf("string %q", text)
+	kinds := map[document.Kind]string{
+		document.Null: "null", document.Map: "map", document.List: "sequence", document.Tagged: v.Describe(),
+		document.Truth: "boolean", document.Number: "integer", document.Text: "string",
 	}
-	return v.Describe()
+	if strings.ContainsAny(v.Number(), ".e") {
+		kinds[document.Number] = "float"
+	}
+	if text, ok := v.Scalar(); ok && v.Kind() != document.Null {
+		return fmt.Sprintf("%s %q", kinds[v.Kind()], text)
+	}
+	return kinds[v.Kind()]
 }
 
 // sourcesReader notes what it passes by.

@@ -12,8 +12,8 @@ import (
 // asks reports whether q is what an exchange of a file asks: the same variant, and the same fields
 // as far as q has them.
 func (e exchange) asks(q hostcalls.Question) bool {
-	_, fields := e.request.Tag()
-	return e.variant == q.Variant && matches(q.Fields, fields)
+	tag, fields := e.request.Tag()
+	return tag == "!"+q.Variant && matches(q.Fields, fields)
 }
 
 // matches compares a value of a field with what a file says. Keys of the file that the field does

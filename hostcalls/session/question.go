@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"policy-server/document"
@@ -64,25 +65,11 @@ func list[T any](values []T) document.Value {
 	return document.NewList(items...)
 }
 
-// isNone reports whether value stands for null.
+// isNone reports whether value stands for null. Fields never do: without any they are a mapping.
 func isNone(value any) bool {
-	switch value := value.(type) {
-	case *string:
-		return value == nil
-	case []string:
-		return value == nil
-	case hostcalls.Set:
-		return value == nil
-	case hostcalls.Bytes:
-		return value == nil
-	case []hostcalls.Bytes:
-		return value == nil
-	case map[string]string:
-		return value == nil
-	case []hostcalls.Fields:
-		return value == nil
-	}
-	return false
+	v := reflect.ValueOf(value)
+	_, isFields := value.(hostcalls.Fields)
+	return !isFields && slices.Contains([]reflect.Kind{reflect.Pointer, reflect.Slice, reflect.Map}, v.Kind()) && v.IsNil()
 }
 
 func canonical(set []string) []string { return slices.Compact(slices.Sorted(slices.Values(set))) }

@@ -30,7 +30,6 @@ const maxSessionBytes = 256 << 20
 
 // exchange is one host call of a session file, and its answer.
 type exchange struct {
-	variant string
 	request document.Value // a mapping with the variant's tag
 	payload string
 	failure *string // nil: it succeeded with payload
@@ -91,30 +90,30 @@ func readExchange(item document.Value) (e exchange, err error) {
 		e.failure = &text
 	}
 	request, _ := m.Optional("request").Scalar()
-	e.variant, e.request, err = parseQuestion(request)
+	e.request, err = parseQuestion(request)
 	return e, err
 }
 
 // parseQuestion reads the request of an exchange.
-func parseQuestion(text string) (variant string, request document.Value, err error) {
+func parseQuestion(text string) (document.Value, error) {
 	root, err := document.Reader{Faults: new(document.Faults), AsWanted: true}.Read([]byte(text))
 	if err != nil {
-		return "", root, fmt.Errorf("request: %w", err)
+		return root, fmt.Errorf("request: %w", err)
 	}
 	tag, untagged := root.Tag()
-	fields, ok := untagged.Mapping()
-	if !ok {
-		return "", root, fmt.Errorf("request: %q is not a mapping", text)
+	fields, isMapping := untagged.Mapping()
+	if !isMapping {
+		return root, fmt.Errorf("request: %q is not a mapping", text)
 	}
-	variant, ok = strings.CutPrefix(tag, "!")
+	variant, ok := strings.CutPrefix(tag, "!")
 	required, known := variants()[variant]
 	if !ok || !known {
-		return "", root, fmt.Errorf("request: %q begins with no known tag", text)
+		return root, fmt.Errorf("request: %q begins with no known tag", text)
 	}
 	for name := range strings.FieldsSeq(required) {
 		if !fields.Optional(name).Exists() {
-			return "", root, fmt.Errorf("request: !%s: missing field `%s`", variant, name)
+			return root, fmt.Errorf("request: !%s: missing field `%s`", variant, name)
 		}
 	}
-	return variant, root, nil
+	return root, nil
 }
