@@ -19,6 +19,16 @@ const (
 
 const wasmPage = 64 << 10
 
+// Check returns everything that is wrong with d, whoever made it, with the paths that policies.yml
+// has for it: an ID, a module and words that cannot be served, settings that are no JSON object,
+// limits out of range, resources that are not complete. It does no I/O.
+func (d Definition) Check() error {
+	found := new(document.Faults)
+	d.checkID(found)
+	d.checkFields(found)
+	return found.Err()
+}
+
 // checkFields adds what is wrong with d's fields, except for those that found has something about
 // already: they could not be read.
 func (d Definition) checkFields(found *document.Faults) {
