@@ -73,7 +73,7 @@ func ParseMetadataYAML(data []byte) (Metadata, error) {
 
 func parseMetadata(read func(document.Reader) (document.Value, error)) (Metadata, error) {
 	found := &document.Faults{Words: metadataWords}
-	root, err := read(document.Reader{Faults: found})
+	root, err := read(document.Reader{Faults: found, AsWanted: true})
 	if err != nil {
 		return Metadata{}, err
 	}
@@ -99,29 +99,29 @@ func readMetadata(m document.Mapping) Metadata {
 	metadata := Metadata{
 		ProtocolVersion:          m.Optional("protocolVersion").Text(),
 		Mutating:                 m.Required("mutating").Truth(false),
-		BackgroundAudit:          m.Optional("backgroundAudit").Truth(true),
-		ExecutionMode:            ExecutionMode(textOr(m.Optional("executionMode"), string(ExecuteWaPC))),
-		PolicyType:               textOr(m.Optional("policyType"), "kubernetes"),
+		BackgroundAudit:          m.Field("backgroundAudit").Truth(true),
+		ExecutionMode:            ExecutionMode(textOr(m.Field("executionMode"), string(ExecuteWaPC))),
+		PolicyType:               textOr(m.Field("policyType"), "kubernetes"),
 		HostCapabilities:         m.Optional("hostCapabilities").TextList(),
 		MinimumKubewardenVersion: m.Optional("minimumKubewardenVersion").Text(),
 	}
 	for _, item := range m.Required("rules").List() {
 		rule, _ := item.Mapping()
 		metadata.Rules = append(metadata.Rules, Rule{
-			APIGroups: rule.Optional("apiGroups").TextList(), APIVersions: rule.Optional("apiVersions").TextList(),
-			Resources: rule.Optional("resources").TextList(), Operations: rule.Optional("operations").TextList(),
+			APIGroups: rule.Field("apiGroups").TextList(), APIVersions: rule.Field("apiVersions").TextList(),
+			Resources: rule.Field("resources").TextList(), Operations: rule.Field("operations").TextList(),
 		})
 	}
 	if annotations := m.Optional("annotations"); annotations.Exists() {
 		metadata.Annotations = map[string]string{}
 		for key, value := range annotations.Pairs() { // of a key that is there twice the last value counts
-			metadata.Annotations[key] = value.Optional().Text()
+			metadata.Annotations[key] = value.Text()
 		}
 	}
-	for _, item := range m.Optional("contextAwareResources").List() {
+	for _, item := range m.Field("contextAwareResources").List() {
 		kind, _ := item.Mapping()
 		metadata.ContextAwareResources = append(metadata.ContextAwareResources,
-			MetadataKind{APIVersion: kind.Optional("apiVersion").Text(), Kind: kind.Optional("kind").Text()})
+			MetadataKind{APIVersion: kind.Field("apiVersion").Text(), Kind: kind.Field("kind").Text()})
 	}
 	return metadata
 }
@@ -164,6 +164,13 @@ func (m *Metadata) checkValues(found *document.Faults) {
 func (m *Metadata) normalise() {
 	if m.Rules == nil {
 		m.Rules = []Rule{}
+	}
+	for i := range m.Rules {
+		for _, list := range []*[]string{&m.Rules[i].APIGroups, &m.Rules[i].APIVersions, &m.Rules[i].Resources, &m.Rules[i].Operations} {
+			if *list == nil {
+				*list = []string{}
+			}
+		}
 	}
 	slices.SortFunc(m.ContextAwareResources, func(a, b MetadataKind) int {
 		return strings.Compare(a.APIVersion+"\x00"+a.Kind, b.APIVersion+"\x00"+b.Kind)

@@ -83,6 +83,31 @@ func TestParseSources(t *testing.T) {
 	}
 }
 
+// TestParseSources_nulls holds that null behind a key is the same as no key, and no item of a list.
+func TestParseSources_nulls(t *testing.T) {
+	for file, want := range map[string]string{
+		"insecure_sources: %s":                              "",
+		"insecure_sources:\n- %s":                           "insecure_sources[0]: invalid type: null, expected a string",
+		"source_authorities: %s":                            "",
+		"source_authorities: {a: %s}":                       "",
+		"source_authorities:\n  a:\n  - %s":                 "source_authorities.a[0]: invalid type: null, expected a map",
+		"source_authorities: {a: [{type: %s, path: /ca}]}":  "source_authorities.a[0]: missing field `type`",
+		"source_authorities: {a: [{type: Path, path: %s}]}": "source_authorities.a[0]: missing field `path`",
+		"source_authorities: {a: [{type: Data, data: %s}]}": "source_authorities.a[0]: missing field `data`",
+		"proxies: %s": "",
+		"proxies: {http_proxy: %s, https_proxy: %s, no_proxy: %s}": "",
+		"mirrors: %s": "",
+	} {
+		for _, null := range []string{"null", "~", " "} {
+			content := strings.ReplaceAll(file, "%s", null)
+			_, _, err := registry.ParseSources([]byte(content))
+			if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: got %v, want %q", content, err, want)
+			}
+		}
+	}
+}
+
 func canonicalPEM(t *testing.T, text []byte) []byte {
 	t.Helper()
 	block, _ := pem.Decode(text)

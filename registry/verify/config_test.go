@@ -78,6 +78,35 @@ func printed(cfg verify.Config) string {
 	return out.String()
 }
 
+// TestParseConfig_nulls holds that nothing and null behind a key are the same as no key, and no item
+// of a list, nor text of an annotation.
+func TestParseConfig_nulls(t *testing.T) {
+	const entry = "{kind: githubAction, owner: o}"
+	for file, want := range map[string]string{
+		"apiVersion: %s\nallOf: [" + entry + "]":                        "",
+		"allOf: %s\nanyOf: {signatures: [" + entry + "]}":               "",
+		"anyOf: %s\nallOf: [" + entry + "]":                             "",
+		"allOf:\n- %s":                                                  "Not a valid configuration file: allOf[0]: want a mapping, got null",
+		"anyOf: {signatures: %s}":                                       "Not a valid configuration file: anyOf.signatures: missing",
+		"anyOf: {minimumMatches: %s, signatures: [" + entry + "]}":      "",
+		"anyOf: {distinctSigners: %s, signatures: [" + entry + "]}":     "",
+		"allOf: [{kind: %s, owner: o}]":                                 "Not a valid configuration file: allOf[0].kind: missing; want pubKey",
+		"allOf: [{kind: githubAction, owner: %s}]":                      "Not a valid configuration file: allOf[0].owner: missing",
+		"allOf: [{kind: githubAction, owner: o, repo: %s}]":             "",
+		"allOf: [{kind: githubAction, owner: o, annotations: %s}]":      "",
+		"allOf: [{kind: githubAction, owner: o, annotations: {a: %s}}]": "Not a valid configuration file: allOf[0].annotations.a: want a string, got null",
+		"allOf: [{kind: genericIssuer, issuer: i, subject: %s}]":        "Not a valid configuration file: allOf[0].subject: missing; want equal",
+	} {
+		for _, null := range []string{"null", "~", " "} {
+			content := strings.ReplaceAll(file, "%s", null)
+			_, err := verify.ParseConfig([]byte(content))
+			if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: got %v, want %q", content, err, want)
+			}
+		}
+	}
+}
+
 func TestSubjectURLPrefix(t *testing.T) {
 	cases := []struct{ name, text, want string }{
 		{"slash added", "https://github.com/alice", "https://github.com/alice/"},
