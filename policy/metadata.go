@@ -60,9 +60,17 @@ const (
 	ExecuteWASI       ExecutionMode = "wasi"
 )
 
+// maxMetadata bounds what is read of metadata, in bytes, since anybody may have written the module:
+// in memory, a document is some hundred times its size. Usage texts are the largest part, of some
+// ten thousand bytes.
+const maxMetadata = 1 << 20
+
 // ParseMetadata reads metadata as it stands in a module: JSON, unknown keys ignored. Missing
 // optional keys get their defaults.
 func ParseMetadata(data []byte) (Metadata, error) {
+	if len(data) > maxMetadata {
+		return Metadata{}, fmt.Errorf("metadata of %d bytes; want at most %d", len(data), maxMetadata)
+	}
 	return parseMetadata(func(r document.Reader) (document.Value, error) { return r.ReadJSON(data) })
 }
 

@@ -35,6 +35,7 @@ func TestParseMetadata(t *testing.T) {
 		"unknown operation": {`{"rules":[{"operations":["READ"]}],"mutating":false}`, `rules[0].operations: unknown operation "READ"`},
 		"bad version":       {`{"rules":[],"mutating":false,"minimumKubewardenVersion":"v1.2"}`, `minimumKubewardenVersion "v1.2"`},
 		"not JSON":          {`{`, "unexpected end of JSON input"},
+		"too large":         {`{"rules":[],"mutating":false}` + strings.Repeat(" ", 1<<20), "metadata of 1048605 bytes; want at most 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := policy.ParseMetadata([]byte(c.given)); err == nil || !strings.Contains(err.Error(), c.want) {
