@@ -18,10 +18,13 @@ func NewTruth(value bool) Value { return newScalar("!!bool", strconv.FormatBool(
 // NewNumber returns a whole number.
 func NewNumber(value int64) Value { return newScalar("!!int", strconv.FormatInt(value, 10)) }
 
-// NewText returns a string. It is written in quotes where it would be read as something else.
+// NewText returns a string. It is written in quotes where it would be read as something else. One
+// that is not UTF-8 makes YAML fail.
 func NewText(text string) Value {
-	v := newScalar("!!str", "")
-	v.node.SetString(text)
+	v := newScalar("!!str", text)
+	if strings.Contains(text, "\n") {
+		v.node.Style = yaml.LiteralStyle
+	}
 	return v
 }
 

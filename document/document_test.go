@@ -173,6 +173,18 @@ func TestBlockYAML(t *testing.T) {
 	}
 }
 
+func TestYAML(t *testing.T) {
+	v := document.NewMapping(document.NewText("a"), document.NewList(document.NewText("true"), document.NewQuotedText("true"), document.NewText("b"),
+		document.NewTruth(true), document.NewNull(), document.NewNumber(-1)).OnOneLine(), document.NewText("c"), document.NewText("d\ne").Tagged("!f"))
+	const want = "a: [\"true\", 'true', b, true, null, -1]\nc: !f |-\n  d\n  e\n"
+	if got, err := v.YAML(); err != nil || got != want {
+		t.Errorf("%v, got\n%swant\n%s", err, got, want)
+	}
+	if got, err := document.NewText("\xff").YAML(); err == nil {
+		t.Errorf("what is not UTF-8 became %s", got)
+	}
+}
+
 // FuzzRead holds that no document does harm, that JSON is read as JSON, and that what is written as YAML reads back.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
