@@ -13,9 +13,9 @@ import (
 // maxExpanded bounds what aliases may blow a document up to, in bytes of JSON.
 const maxExpanded = 4 << 20
 
-// AppendJSON appends v as compact JSON; an absent value is null. Keys keep their order, and of a key
-// that comes twice the last value counts. A value that JSON cannot say, one that contains itself,
-// and one that grows too large are errors, which name the line.
+// AppendJSON appends v as compact JSON; an absent value is null. Keys keep their order, and of a
+// key that comes twice the last value counts. A value that JSON cannot say, one that contains
+// itself, and one that grows too large are errors, which name the line.
 func (v Value) AppendJSON(dst []byte) ([]byte, error) {
 	return v.appendJSON(dst, len(dst)+maxExpanded, nil)
 }

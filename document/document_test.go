@@ -185,7 +185,8 @@ func TestYAML(t *testing.T) {
 	}
 }
 
-// FuzzRead holds that no document does harm, that JSON is read as JSON, and that what is written as YAML reads back.
+// FuzzRead holds that no document does harm, that JSON is read as JSON, and that what is written as
+// YAML reads back.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"", "null", "a: {b: [1, 0x1F, ~, yes, 1.5]}\n", "- &a [*a]\n", "a: &x {b: c}\nd: *x\n<<: *x\n", "!a {? [b] : !!map c}", "{\"a\":\"\\/\\ud83d\\ude00\"}",

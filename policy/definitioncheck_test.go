@@ -56,8 +56,8 @@ func TestDefinition_Check(t *testing.T) {
 	}
 }
 
-// TestParseDefinitions_once holds that a field that cannot be read is not called missing as well, and
-// that the empty words and numbers that stand for a default in code do not in a file.
+// TestParseDefinitions_once holds that a field that cannot be read is not called missing as well,
+// and that the empty words and numbers that stand for a default in code do not in a file.
 func TestParseDefinitions_once(t *testing.T) {
 	for file, want := range map[string]string{
 		"a: {module: 1}":                      "a.module: not a string",

@@ -8,8 +8,8 @@ import (
 	"policy-server/policy"
 )
 
-// TestNulls_metadata holds what stands for nothing in each field of metadata: nothing written behind
-// the key, null in YAML, null in JSON. "" is accepted; else it is what the error says.
+// TestNulls_metadata holds what stands for nothing in each field of metadata: nothing written
+// behind the key, null in YAML, null in JSON. "" is accepted; else it is what the error says.
 func TestNulls_metadata(t *testing.T) {
 	for field, want := range map[string]struct{ nothing, yaml, json string }{
 		"rules":                         {"", "missing field `rules`", "missing field `rules`"},
@@ -70,8 +70,8 @@ func metadataWith(field, value string) string {
 		list("hostCapabilities", `"oci/*"`))
 }
 
-// TestNulls_definitions holds the same for policies.yml, where nothing and null are one: the reference
-// reads an entry before it knows whether it is a policy or a group.
+// TestNulls_definitions holds the same for policies.yml, where nothing and null are one: the
+// reference reads an entry before it knows whether it is a policy or a group.
 func TestNulls_definitions(t *testing.T) {
 	for field, want := range map[string]string{
 		"module":                "a: module is missing",
