@@ -22,7 +22,8 @@ type Answer struct {
 //	{"accepted": bool, "message": string?, "code": 0–65535?, "mutated_object": any?,
 //	 "audit_annotations": {string: string}?, "warnings": [string]?}
 //
-// null means absent, unknown members are ignored. MutatedObject aliases data. Errors: *SyntaxError, *ShapeError.
+// null means absent, unknown members are ignored. MutatedObject aliases data. Errors: *SyntaxError,
+// *ShapeError.
 func ParseAnswer(data []byte) (Answer, error) {
 	var answer Answer
 	s := jsontext.NewScanner(data)
@@ -47,7 +48,8 @@ type SettingsAnswer struct {
 	Message *string
 }
 
-// ParseSettingsAnswer reads a guest's answer to validate_settings: {"valid": bool, "message": string?}.
+// ParseSettingsAnswer reads a guest's answer to validate_settings: {"valid": bool, "message":
+// string?}.
 func ParseSettingsAnswer(data []byte) (SettingsAnswer, error) {
 	var answer SettingsAnswer
 	s := jsontext.NewScanner(data)

@@ -146,7 +146,8 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// FuzzDiff holds that a patch, applied by another implementation, turns one document into the other.
+// FuzzDiff holds that a patch, applied by another implementation, turns one document into the
+// other.
 func FuzzDiff(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2,{"b":null}],"c/d":"~"}`), []byte(`{"a":[2,{"b":1}],"e":{}}`))
 	f.Add([]byte(`{"x":{"y":[[],[1]]}}`), []byte(`{"x":{"y":[[1]]}}`))
@@ -176,7 +177,8 @@ func firstByte(document []byte) byte {
 	return strings.TrimLeft(string(document), " \t\r\n")[0]
 }
 
-// FuzzParseAnswer holds that whatever a guest answers is refused or becomes a response that is JSON.
+// FuzzParseAnswer holds that whatever a guest answers is refused or becomes a response that is
+// JSON.
 func FuzzParseAnswer(f *testing.F) {
 	f.Add([]byte(`{"accepted":true,"message":"m","code":1,"mutated_object":{"a":1},"audit_annotations":{"a":"b"},"warnings":["w"]}`))
 	f.Add([]byte(`{"valid":false,"message":"m"}`))

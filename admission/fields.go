@@ -2,16 +2,17 @@ package admission
 
 import "policy-server/jsontext"
 
-// field says how one member of a typed object is read into a T. Tables of fields are written once per document type;
-// they are the document's schema.
+// field says how one member of a typed object is read into a T. Tables of fields are written once
+// per document type; they are the document's schema.
 type field[T any] struct {
 	name     string
 	required bool
 	read     func(*jsontext.Scanner, *T) error // must pass over the value
 }
 
-// record passes over the value, which must be an object, reading its known fields into target: each at most once, the
-// required ones exactly once. Other members are checked and forgotten. what names the object in errors.
+// record passes over the value, which must be an object, reading its known fields into target: each
+// at most once, the required ones exactly once. Other members are checked and forgotten. what names
+// the object in errors.
 func record[T any](s *jsontext.Scanner, what string, target *T, schema []field[T]) error {
 	if s.Peek() != '{' {
 		return s.Mistyped(what)

@@ -12,12 +12,13 @@ import (
 	"policy-server/jsontext"
 )
 
-// Diff returns the RFC 6902 patch that turns before into after, nil when they are the same document. It uses add,
-// remove and replace only:
+// Diff returns the RFC 6902 patch that turns before into after, nil when they are the same
+// document. It uses add, remove and replace only:
 //
-//   - objects: the members of after in sorted order, added or compared, then those only before has, removed in sorted order;
-//   - arrays: compared index by index; surplus new elements are added at their index, surplus old ones are all removed at
-//     the index of the first;
+//   - objects: the members of after in sorted order, added or compared, then those only before has,
+//     removed in sorted order;
+//   - arrays: compared index by index; surplus new elements are added at their index, surplus old
+//     ones are all removed at the index of the first;
 //   - anything else that differs is replaced. 1 and 1.0 differ, 1.0 and 1.00 do not.
 //
 // Values in the patch are those of after, as they were written. Errors: *SyntaxError.
@@ -175,8 +176,8 @@ func sameScalar(a, b []byte) bool {
 
 func isNumber(raw []byte) bool { return raw[0] == '-' || jsontext.IsDigit(raw[0]) }
 
-// sameNumber compares numbers as upstream's parser keeps them: whole numbers of 64 bits exactly, everything else,
-// "-0" included, as a 64-bit float. A whole number never equals a float.
+// sameNumber compares numbers as upstream's parser keeps them: whole numbers of 64 bits exactly,
+// everything else, "-0" included, as a 64-bit float. A whole number never equals a float.
 func sameNumber(a, b string) bool {
 	wholeA, wholeB := isWhole(a), isWhole(b)
 	if wholeA || wholeB {

@@ -2,12 +2,12 @@ package admission
 
 import "policy-server/jsontext"
 
-// Payload returns what a guest receives to evaluate r: {"request":REQUEST,"settings":SETTINGS}, without white space
-// between the parts we write. settings must be a JSON object.
+// Payload returns what a guest receives to evaluate r: {"request":REQUEST,"settings":SETTINGS},
+// without white space between the parts we write. settings must be a JSON object.
 //
-// REQUEST holds the members the guest protocol knows, in sorted order, each as the client sent it; absent and null ones
-// are left out, because guest SDKs refuse null for most of them, and unknown ones are dropped. A raw request is passed
-// as it is. The result shares nothing with r.
+// REQUEST holds the members the guest protocol knows, in sorted order, each as the client sent it;
+// absent and null ones are left out, because guest SDKs refuse null for most of them, and unknown
+// ones are dropped. A raw request is passed as it is. The result shares nothing with r.
 func (r *Request) Payload(settings []byte) []byte {
 	// Names, quotes and braces of a full request take under 600 bytes.
 	dst := make([]byte, 0, 600+len(settings)+len(r.raw)+len(r.object)+len(r.oldObject)+len(r.options)+

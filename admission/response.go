@@ -45,8 +45,8 @@ func Reject(uid, message string, code int32) Response {
 	return Response{UID: uid, Status: &Status{Message: &message, Code: &code}}
 }
 
-// AppendReview appends response as an AdmissionReview of admission.k8s.io/v1. Members come in the order that clients of
-// upstream's server have seen; there is no white space.
+// AppendReview appends response as an AdmissionReview of admission.k8s.io/v1. Members come in the
+// order that clients of upstream's server have seen; there is no white space.
 func AppendReview(dst []byte, response *Response) []byte {
 	dst = append(dst, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":`...)
 	return append(AppendResponse(dst, response), '}')

@@ -2,8 +2,9 @@ package admission
 
 import "policy-server/jsontext"
 
-// Request is what one evaluation is about: the request of an AdmissionReview, or any JSON value posted as a raw
-// review. Its parts alias the body it was parsed from, which must not be changed while the Request is in use.
+// Request is what one evaluation is about: the request of an AdmissionReview, or any JSON value
+// posted as a raw review. Its parts alias the body it was parsed from, which must not be changed
+// while the Request is in use.
 type Request struct {
 	raw []byte // raw reviews only: the whole request
 
@@ -14,15 +15,17 @@ type Request struct {
 	object, oldObject, options, dryRun               []byte
 }
 
-// typeMeta is a {group, version, kind} or {group, version, resource}; last is the kind or the resource.
+// typeMeta is a {group, version, kind} or {group, version, resource}; last is the kind or the
+// resource.
 type typeMeta struct{ group, version, last []byte }
 
 type userInfo struct{ username, uid, groups, extra []byte }
 
-// ParseReview reads the AdmissionReview an API server posts. kind and apiVersion of the envelope are not compared with
-// anything. It checks the whole document in one pass.
+// ParseReview reads the AdmissionReview an API server posts. kind and apiVersion of the envelope
+// are not compared with anything. It checks the whole document in one pass.
 //
-// Errors: *SyntaxError, *ShapeError. Spec: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request.
+// Errors: *SyntaxError, *ShapeError. Spec:
+// https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request.
 func ParseReview(body []byte) (*Request, error) {
 	request := new(Request)
 	return request, envelope(body, reviewSchema, request)
@@ -176,7 +179,8 @@ func (r *Request) IsRaw() bool { return r.raw != nil }
 // UID returns the request's uid, which the response must echo; "" for a raw request without one.
 func (r *Request) UID() string { return jsontext.Unquote(r.uid) }
 
-// Operation returns CREATE, UPDATE, DELETE or CONNECT, or whatever the client sent; "" for a raw request.
+// Operation returns CREATE, UPDATE, DELETE or CONNECT, or whatever the client sent; "" for a raw
+// request.
 func (r *Request) Operation() string { return jsontext.Unquote(r.operation) }
 
 // Namespace returns the object's namespace and whether the request has one.
@@ -195,8 +199,8 @@ func (r *Request) Kind() string {
 	return jsontext.Unquote(r.kind.last)
 }
 
-// Baseline returns the document a mutation is compared with: the object under review (nil when there is none, as on
-// DELETE), or the whole raw request.
+// Baseline returns the document a mutation is compared with: the object under review (nil when
+// there is none, as on DELETE), or the whole raw request.
 func (r *Request) Baseline() []byte {
 	if r.raw != nil {
 		return r.raw

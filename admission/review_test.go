@@ -136,7 +136,8 @@ func TestParseRaw(t *testing.T) {
 	}
 }
 
-// FuzzParseReview holds that whatever is accepted is valid JSON, and that the guest's payload is, and names the same uid.
+// FuzzParseReview holds that whatever is accepted is valid JSON, and that the guest's payload is,
+// and names the same uid.
 func FuzzParseReview(f *testing.F) {
 	f.Add([]byte(`{"request":{` + minimal + `,"object":{"a":[1,2.5e3,"\ud83d\ude00",true,null]}}}`))
 	f.Add([]byte(`{"request":{"uid":"a",}}`))
@@ -165,7 +166,8 @@ func FuzzParseReview(f *testing.F) {
 	})
 }
 
-// stricter reports whether err is one of the reasons for which we refuse what encoding/json lets pass.
+// stricter reports whether err is one of the reasons for which we refuse what encoding/json lets
+// pass.
 func stricter(err error) bool {
 	for _, reason := range []string{"recursion limit", "out of range", "unicode", "surrogate", "hex escape", "invalid escape"} {
 		if strings.Contains(err.Error(), reason) {

@@ -1,12 +1,13 @@
 package admission
 
-// mutatedNothing is what upstream's server answers, and policy test suites expect, when a policy changes an object that
-// is not there.
+// mutatedNothing is what upstream's server answers, and policy test suites expect, when a policy
+// changes an object that is not there.
 const mutatedNothing = "Incoming object is null, which happens only with DELETE operations, but the policy is attempting a mutation. This is not allowed"
 
-// Respond turns a guest's answer to r into the response: status when there is a message or a code, whatever the verdict,
-// and the patch from r's baseline to the mutated object when the two differ. A mutation of a request that has no object
-// is refused. Errors: *SyntaxError when the baseline or the mutated object is not JSON.
+// Respond turns a guest's answer to r into the response: status when there is a message or a code,
+// whatever the verdict, and the patch from r's baseline to the mutated object when the two differ.
+// A mutation of a request that has no object is refused. Errors: *SyntaxError when the baseline or
+// the mutated object is not JSON.
 func Respond(r *Request, answer Answer) (Response, error) {
 	response := Response{
 		UID:              r.UID(),

@@ -1,6 +1,6 @@
-// Package benches measures what a request costs, and what a start costs, over the example policies and through exported
-// APIs. Sub-benchmarks are named mode=…/policy=…/object=… so that benchstat can pivot them. Run them with `make bench`; what they
-// said last is in README.md.
+// Package benches measures what a request costs, and what a start costs, over the example policies
+// and through exported APIs. Sub-benchmarks are named mode=…/policy=…/object=… so that benchstat
+// can pivot them. Run them with `make bench`; what they said last is in README.md.
 package benches
 
 import (
@@ -71,7 +71,8 @@ func newLoader(tb testing.TB, config runtime.Config) *policy.Loader {
 	}
 }
 
-// subjects are the policies measured: a tiny guest that only answers, which shows what the host costs, and a real one.
+// subjects are the policies measured: a tiny guest that only answers, which shows what the host
+// costs, and a real one.
 func subjects(tb testing.TB) map[string]string {
 	tb.Helper()
 	return map[string]string{
@@ -80,7 +81,8 @@ func subjects(tb testing.TB) map[string]string {
 	}
 }
 
-// newEvaluator returns an evaluator that serves each subject in each mode, under the name MODE.SUBJECT.
+// newEvaluator returns an evaluator that serves each subject in each mode, under the name
+// MODE.SUBJECT.
 func newEvaluator(tb testing.TB) *policy.Evaluator {
 	tb.Helper()
 	var definitions []policy.Definition
@@ -100,8 +102,8 @@ func newEvaluator(tb testing.TB) *policy.Evaluator {
 	return policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 8})
 }
 
-// measured are the examples whose figures benches/README.md has. They ask nothing of the host, which is not what is
-// measured here.
+// measured are the examples whose figures benches/README.md has. They ask nothing of the host,
+// which is not what is measured here.
 func measured() []string {
 	return []string{"default-seccomp", "pod-privileged", "raw-quota", "safe-labels"}
 }
@@ -111,7 +113,8 @@ var modes = []runtime.Mode{runtime.ModeReset, runtime.ModeFresh}
 
 func served(mode runtime.Mode, name string) policy.ID { return policy.ID(string(mode) + "." + name) }
 
-// BenchmarkCompile is what a start costs for each module: an engine is opened, and compiles it or finds it compiled.
+// BenchmarkCompile is what a start costs for each module: an engine is opened, and compiles it or
+// finds it compiled.
 func BenchmarkCompile(b *testing.B) {
 	for _, cache := range []string{"cold", "warm"} {
 		for _, name := range []string{"pod-privileged", "safe-labels"} {
@@ -145,9 +148,9 @@ func compileOnce(b *testing.B, config runtime.Config, module []byte) {
 	}
 }
 
-// BenchmarkStart is a start with 20 policies, from an empty process to a served set: compile or find compiled, check
-// settings, make and prove images. They are over the four example modules, or over 20 that differ in a text, so
-// that nothing can be shared.
+// BenchmarkStart is a start with 20 policies, from an empty process to a served set: compile or
+// find compiled, check settings, make and prove images. They are over the four example modules, or
+// over 20 that differ in a text, so that nothing can be shared.
 func BenchmarkStart(b *testing.B) {
 	for _, modules := range []int{4, 20} {
 		definitions := startDefinitions(b, modules)
@@ -170,7 +173,8 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// startDefinitions returns 20 policies over that many modules, each with settings of its own where it takes any.
+// startDefinitions returns 20 policies over that many modules, each with settings of its own where
+// it takes any.
 func startDefinitions(b *testing.B, modules int) []policy.Definition {
 	settings := map[string]string{"default-seccomp": `{}`, "pod-privileged": `{}`, "raw-quota": `{"default":%d}`, "safe-labels": `{"denied_labels":["label-%d"]}`}
 	names := measured()
@@ -190,8 +194,8 @@ func startDefinitions(b *testing.B, modules int) []policy.Definition {
 	return definitions
 }
 
-// distinct returns the module with a text of Go's runtime altered. A section added to it would not do: compiled code is kept
-// by what is compiled, without custom sections.
+// distinct returns the module with a text of Go's runtime altered. A section added to it would not
+// do: compiled code is kept by what is compiled, without custom sections.
 func distinct(b *testing.B, module []byte, i int) []byte {
 	const text = "all goroutines are asleep"
 	if !bytes.Contains(module, []byte(text)) {
@@ -200,8 +204,8 @@ func distinct(b *testing.B, module []byte, i int) []byte {
 	return bytes.Replace(module, []byte(text), fmt.Appendf(nil, "%03d%s", i, text[3:]), 1)
 }
 
-// processorTime is what all processors have worked for this process, which others on the machine do not disturb as they do
-// the time on the wall.
+// processorTime is what all processors have worked for this process, which others on the machine do
+// not disturb as they do the time on the wall.
 func processorTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
@@ -317,8 +321,8 @@ func post(b *testing.B, url string, body []byte) {
 	}
 }
 
-// TestBenchmarksMeasureTheExamples keeps the benchmarks compiling against the examples' cases: a renamed example fails here
-// and not when somebody wants a number.
+// TestBenchmarksMeasureTheExamples keeps the benchmarks compiling against the examples' cases: a
+// renamed example fails here and not when somebody wants a number.
 func TestBenchmarksMeasureTheExamples(t *testing.T) {
 	for _, name := range measured() {
 		if found, err := filepath.Glob(filepath.Join(examples.Folder(t), name, "metadata.yml")); err != nil || len(found) != 1 {

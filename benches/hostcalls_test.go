@@ -8,8 +8,8 @@ import (
 	"policy-server/runtime"
 )
 
-// BenchmarkHostCall is the way of one host call out of a guest and back: a tiny guest makes a thousand of them, to a host
-// that answers at once. The time is that of one.
+// BenchmarkHostCall is the way of one host call out of a guest and back: a tiny guest makes a
+// thousand of them, to a host that answers at once. The time is that of one.
 func BenchmarkHostCall(b *testing.B) {
 	const calls = 1000 // what the guest makes of each request
 	engine, err := runtime.Open(b.Context(), runtime.Config{})

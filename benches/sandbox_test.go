@@ -18,8 +18,9 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// BenchmarkSandbox is one call of a guest, by how its instance comes about: new, reset to the image, reset to an image
-// that was warmed up, or not clean at all. The last is what the others can at best be, and nothing that serves.
+// BenchmarkSandbox is one call of a guest, by how its instance comes about: new, reset to the
+// image, reset to an image that was warmed up, or not clean at all. The last is what the others can
+// at best be, and nothing that serves.
 func BenchmarkSandbox(b *testing.B) {
 	for _, policy := range []struct {
 		name   string
@@ -50,8 +51,9 @@ func BenchmarkSandbox(b *testing.B) {
 	}
 }
 
-// BenchmarkCommand is one run of a WASI command: a new process, or one that goes on from its first read of stdin. One
-// command only reads and answers, which shows what the host costs; the other is in Go and decodes the whole object.
+// BenchmarkCommand is one run of a WASI command: a new process, or one that goes on from its first
+// read of stdin. One command only reads and answers, which shows what the host costs; the other is
+// in Go and decodes the whole object.
 func BenchmarkCommand(b *testing.B) {
 	for _, policy := range []struct {
 		name   string
@@ -181,7 +183,8 @@ func validate(ctx context.Context, i *sandbox.Instance, payload []byte) ([]byte,
 	return x.response, err
 }
 
-// openDirty starts one instance and calls it over and over. Nothing above the sandbox offers such a thing.
+// openDirty starts one instance and calls it over and over. Nothing above the sandbox offers such a
+// thing.
 func openDirty(tb testing.TB, module []byte) func([]byte) ([]byte, error) {
 	tb.Helper()
 	instance, err := openProgram(tb, module).Start(tb.Context(), sandbox.Call{})
@@ -204,7 +207,8 @@ func BenchmarkClone(b *testing.B) {
 	}
 }
 
-// BenchmarkBurst is the memory of this process with 64 instances in use, and after they were given back.
+// BenchmarkBurst is the memory of this process with 64 instances in use, and after they were given
+// back.
 func BenchmarkBurst(b *testing.B) {
 	take := burst(b, openProgram(b, examples.Build(b, "pod-privileged")), payloadOf(b, 120))
 	take(1)
@@ -217,7 +221,8 @@ func BenchmarkBurst(b *testing.B) {
 	}
 }
 
-// burst returns a function that has n instances at the same time make a call each, in a pool of its own.
+// burst returns a function that has n instances at the same time make a call each, in a pool of its
+// own.
 func burst(b *testing.B, program *sandbox.Program, payload []byte) func(n int, during ...func()) {
 	return func(n int, during ...func()) {
 		pool, err := program.NewPool(sandbox.PoolConfig{})
@@ -247,8 +252,8 @@ func burst(b *testing.B, program *sandbox.Program, payload []byte) func(n int, d
 	}
 }
 
-// BenchmarkIdlePolicies is the memory of fifty policies, ten settings each of five modules: with their code, images and
-// one instance each, and once the instances were given up.
+// BenchmarkIdlePolicies is the memory of fifty policies, ten settings each of five modules: with
+// their code, images and one instance each, and once the instances were given up.
 func BenchmarkIdlePolicies(b *testing.B) {
 	modules := [][]byte{guests.Bare(b, "accepts")}
 	for _, name := range measured() {

@@ -19,8 +19,8 @@ import (
 // deadline is what the guests below are stopped at.
 const deadline = 500 * time.Millisecond
 
-// processors gives Go as many processors as the server does, for that many evaluations at once, until the benchmark
-// ends.
+// processors gives Go as many processors as the server does, for that many evaluations at once,
+// until the benchmark ends.
 func processors(b *testing.B, evaluations int) {
 	before := goruntime.GOMAXPROCS(0)
 	goruntime.GOMAXPROCS(max(before, evaluations+1))
@@ -36,8 +36,8 @@ func openNamed(b *testing.B, name string) *runtime.Guest {
 	return g
 }
 
-// BenchmarkStop is how long after their deadline guests return that would never end, the latest of as many as run at
-// once.
+// BenchmarkStop is how long after their deadline guests return that would never end, the latest of
+// as many as run at once.
 func BenchmarkStop(b *testing.B) {
 	waits := func(ctx context.Context, _, _ string, _ []byte) ([]byte, error) {
 		<-ctx.Done()
@@ -79,8 +79,9 @@ func stopAll(b *testing.B, g *runtime.Guest, evaluations int, host runtime.HostC
 	return slices.Max(late)
 }
 
-// BenchmarkPause is what collections cost that are forced while guests run: the longest time that one stopped all that
-// is Go, most of which is waiting for guests to come back to it, and the median of whole collections.
+// BenchmarkPause is what collections cost that are forced while guests run: the longest time that
+// one stopped all that is Go, most of which is waiting for guests to come back to it, and the
+// median of whole collections.
 func BenchmarkPause(b *testing.B) {
 	const evaluations = 4
 	for _, guest := range []string{"loops_forever", "recurses_as_tree", "fills_memory_forever"} {
@@ -119,7 +120,8 @@ func pauses(b *testing.B) *metrics.Float64Histogram {
 	return sample[0].Value.Float64Histogram()
 }
 
-// longest returns the upper bound, in seconds, of the longest pauses that are in after and not in before.
+// longest returns the upper bound, in seconds, of the longest pauses that are in after and not in
+// before.
 func longest(before, after *metrics.Float64Histogram) float64 {
 	for i := len(after.Counts) - 1; i >= 0; i-- {
 		if after.Counts[i] > before.Counts[i] && !math.IsInf(after.Buckets[i+1], 1) {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Cache keeps values for a time and up to a total cost; the one that nobody asked for longest goes first. The caller
-// says what an entry costs, in bytes for instance. It is for one goroutine at a time.
+// Cache keeps values for a time and up to a total cost; the one that nobody asked for longest goes
+// first. The caller says what an entry costs, in bytes for instance. It is for one goroutine at a
+// time.
 type Cache[K comparable, V any] struct {
 	lifetime time.Duration
 	limit    int64
@@ -22,7 +23,8 @@ type entry[K comparable, V any] struct {
 	expires time.Time
 }
 
-// NewCache returns an empty cache of values that live that long, 0 for not at all, and cost at most limit together.
+// NewCache returns an empty cache of values that live that long, 0 for not at all, and cost at most
+// limit together.
 func NewCache[K comparable, V any](lifetime time.Duration, limit int64) *Cache[K, V] {
 	return &Cache[K, V]{lifetime: lifetime, limit: limit, entries: map[K]*list.Element{}}
 }
@@ -42,8 +44,8 @@ func (c *Cache[K, V]) Find(key K) (value V, ok bool) {
 	return kept.value, true
 }
 
-// Keep stores value in the place of what is under key. A value that would not fit at all is not kept: it would push out
-// everything else and then itself.
+// Keep stores value in the place of what is under key. A value that would not fit at all is not
+// kept: it would push out everything else and then itself.
 func (c *Cache[K, V]) Keep(key K, value V, cost int64) {
 	c.Forget(key)
 	if c.lifetime <= 0 || cost > c.limit {

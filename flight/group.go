@@ -1,5 +1,6 @@
-// Package flight finds something out once for all who ask at the same time (Group), keeps answers for a time and up to a
-// number of bytes (Cache), and does both (Memo). It knows nothing of what is asked.
+// Package flight finds something out once for all who ask at the same time (Group), keeps answers
+// for a time and up to a number of bytes (Cache), and does both (Memo). It knows nothing of what is
+// asked.
 package flight
 
 import (
@@ -11,8 +12,9 @@ import (
 	"time"
 )
 
-// Group finds something out once for all who ask meanwhile, each question in a flight that belongs to none of them: each
-// caller waits for as long as its own context lasts. Callers share the value. Goroutines may share a Group.
+// Group finds something out once for all who ask meanwhile, each question in a flight that belongs
+// to none of them: each caller waits for as long as its own context lasts. Callers share the value.
+// Goroutines may share a Group.
 type Group[K comparable, V any] struct {
 	GroupConfig[K, V]
 
@@ -23,8 +25,8 @@ type Group[K comparable, V any] struct {
 	running   sync.WaitGroup
 }
 
-// GroupConfig says what becomes of flights. The zero value works. Recall and Land are called one at a time, and must not
-// block.
+// GroupConfig says what becomes of flights. The zero value works. Recall and Land are called one at
+// a time, and must not block.
 type GroupConfig[K comparable, V any] struct {
 	// Recall says what is known without asking anybody; nil: nothing.
 	Recall func(key K) (value V, known bool, err error)
@@ -33,11 +35,11 @@ type GroupConfig[K comparable, V any] struct {
 
 	// Limit is how long a flight may take; 0: for as long as anybody waits.
 	Limit time.Duration
-	// MaxAbandoned is how many flights may go on that everybody gave up, so that the next one to ask finds the answer. Others
-	// end when the last one who waits leaves.
+	// MaxAbandoned is how many flights may go on that everybody gave up, so that the next one to
+	// ask finds the answer. Others end when the last one who waits leaves.
 	MaxAbandoned int
-	// Panicked returns what those who wait are told of a panic, which costs nobody else: a flight is no request's goroutine.
-	// nil: an error with the cause.
+	// Panicked returns what those who wait are told of a panic, which costs no other question: a
+	// flight is no request's goroutine. nil: an error with the cause.
 	Panicked func(cause any, stack []byte) error
 }
 
@@ -54,7 +56,8 @@ type flight[V any] struct {
 // ErrClosed is what callers are told who ask after the end.
 var ErrClosed = errors.New("shutting down")
 
-// NewGroup returns a Group without any flight. It needs closing only if flights must not outlive its owner.
+// NewGroup returns a Group without any flight. It needs closing only if flights must not outlive
+// its owner.
 func NewGroup[K comparable, V any](cfg GroupConfig[K, V]) *Group[K, V] {
 	if cfg.Recall == nil {
 		cfg.Recall = func(K) (value V, known bool, err error) { return value, false, nil }
@@ -68,14 +71,15 @@ func NewGroup[K comparable, V any](cfg GroupConfig[K, V]) *Group[K, V] {
 	return &Group[K, V]{GroupConfig: cfg, flights: map[K]*flight[V]{}}
 }
 
-// Do returns what is known under key, or what find says. When ctx ends first, its error is returned; find must obey the
-// context it is given, which has ctx's values but not its deadline.
+// Do returns what is known under key, or what find says. When ctx ends first, its error is
+// returned; find must obey the context it is given, which has ctx's values but not its deadline.
 func (g *Group[K, V]) Do(ctx context.Context, key K, find func(context.Context) (V, error)) (V, error) {
 	value, _, err := g.DoShared(ctx, key, find)
 	return value, err
 }
 
-// DoShared is Do for values that callers may write to: shared says whether another caller has the same one.
+// DoShared is Do for values that callers may write to: shared says whether another caller has the
+// same one.
 func (g *Group[K, V]) DoShared(
 	ctx context.Context, key K, find func(context.Context) (V, error),
 ) (value V, shared bool, err error) {
@@ -140,7 +144,8 @@ func (g *Group[K, V]) leave(key K, f *flight[V]) {
 	f.cancel()
 }
 
-// fly finds the answer and has it kept before the flight ends: nobody who asks finds neither of them.
+// fly finds the answer and has it kept before the flight ends: each caller finds the one or the
+// other.
 func (g *Group[K, V]) fly(ctx context.Context, key K, f *flight[V], find func(context.Context) (V, error)) {
 	defer f.cancel()
 	f.value, f.err = g.recovered(ctx, find)
@@ -172,7 +177,8 @@ func (g *Group[K, V]) Underway() (flights, abandoned int) {
 	return len(g.flights), g.abandoned
 }
 
-// Close ends every flight and waits until they are over. What is asked afterwards and not known is ErrClosed.
+// Close ends every flight and waits until they are over. What is asked afterwards and not known is
+// ErrClosed.
 func (g *Group[K, V]) Close() {
 	g.mu.Lock()
 	g.closed = true

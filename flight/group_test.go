@@ -24,7 +24,8 @@ func call(ctx context.Context, g *Group[string, string], find func(context.Conte
 	return ended
 }
 
-// TestGroup_shared holds that a Group which keeps nothing still has one flight for those who ask at the same time.
+// TestGroup_shared holds that a Group which keeps nothing still has one flight for those who ask at
+// the same time.
 func TestGroup_shared(t *testing.T) {
 	broken := errors.New("broken")
 	for name, err := range map[string]error{"value": nil, "error": broken} {
@@ -49,7 +50,8 @@ func TestGroup_shared(t *testing.T) {
 	}
 }
 
-// TestGroup_left holds that a caller who gives up, be it the first one, takes nothing from the others.
+// TestGroup_left holds that a caller who gives up, be it the first one, takes nothing from the
+// others.
 func TestGroup_left(t *testing.T) {
 	for name, hasty := range map[string]int{"the first one": 0, "one who joined": 1} {
 		t.Run(name, func(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Memo answers from memory what it was asked before, and finds out in a Group what it does not know. Values are kept, and
-// those errors that are answers; a failure to find out never is. Goroutines may share a Memo. Its owner closes it, if
-// flights may go on without anybody who waits.
+// Memo answers from memory what it was asked before, and finds out in a Group what it does not
+// know. Values are kept, and those errors that are answers; a failure to find out never is.
+// Goroutines may share a Memo. Its owner closes it, if flights may go on without anybody who waits.
 type Memo[K comparable, V any] struct {
 	cfg     MemoConfig[K, V]
 	flights *Group[K, V] // calls recall and land one at a time
@@ -45,8 +45,8 @@ func NewMemo[K comparable, V any](cfg MemoConfig[K, V]) *Memo[K, V] {
 	return m
 }
 
-// Do returns what is known under key, or what find says. When ctx ends first, its error is returned; find must obey the
-// context it is given, which has ctx's values but not its deadline.
+// Do returns what is known under key, or what find says. When ctx ends first, its error is
+// returned; find must obey the context it is given, which has ctx's values but not its deadline.
 func (m *Memo[K, V]) Do(ctx context.Context, key K, find func(context.Context) (V, error)) (V, error) {
 	return m.flights.Do(ctx, key, find)
 }
@@ -84,5 +84,6 @@ func (m *Memo[K, V]) Forget(key K) {
 // Underway returns how many flights there are, and how many of them nobody waits for.
 func (m *Memo[K, V]) Underway() (flights, abandoned int) { return m.flights.Underway() }
 
-// Close ends every flight and waits until they are over. What is asked afterwards and not known is ErrClosed.
+// Close ends every flight and waits until they are over. What is asked afterwards and not known is
+// ErrClosed.
 func (m *Memo[K, V]) Close() { m.flights.Close() }

@@ -13,7 +13,8 @@ import (
 
 var errRefused = errors.New("refused")
 
-// newTestMemo keeps values for a minute and refusals for a second, lets two flights go on, and flies for ten seconds.
+// newTestMemo keeps values for a minute and refusals for a second, lets two flights go on, and
+// flies for ten seconds.
 func newTestMemo() *Memo[string, int] {
 	return NewMemo(MemoConfig[string, int]{
 		Lifetime:        time.Minute,
@@ -26,7 +27,8 @@ func newTestMemo() *Memo[string, int] {
 	})
 }
 
-// slow finds n after a while, unless its context ends first, and counts how often it was asked and cut short.
+// slow finds n after a while, unless its context ends first, and counts how often it was asked and
+// cut short.
 type slow struct {
 	n          int
 	after      time.Duration
@@ -51,7 +53,8 @@ func ask(t *testing.T, m *Memo[string, int], key string, patience time.Duration,
 	return m.Do(ctx, key, find)
 }
 
-// left waits until nothing moves, and returns how many flights there are and how many of them nobody waits for.
+// left waits until nothing moves, and returns how many flights there are and how many of them
+// nobody waits for.
 func left(m *Memo[string, int]) (flights, abandoned int) {
 	synctest.Wait()
 	return m.flights.Underway()

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// remembering keeps answers for a lifetime, as far as their lengths and those of their keys are within limit together.
+// remembering keeps answers for a lifetime, as far as their lengths and those of their keys are
+// within limit together.
 func remembering(lifetime time.Duration, limit int64) *Memo[string, string] {
 	return NewMemo(MemoConfig[string, string]{Lifetime: lifetime, Limit: limit, Cost: func(key, answer string) int { return len(key) + len(answer) }})
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Bytes is binary data as host calls carry it: a JSON array of numbers from 0 to 255, where encoding/json would want
-// base64.
+// Bytes is binary data as host calls carry it: a JSON array of numbers from 0 to 255, where
+// encoding/json would want base64.
 type Bytes []byte
 
 // explainBytes returns why text, which is valid JSON, is no Bytes.

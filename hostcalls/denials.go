@@ -2,8 +2,9 @@ package hostcalls
 
 import "go.uber.org/zap"
 
-// A guest may go on asking for what it was not granted, by whatever name, so what the log has of that is bounded: lines an
-// evaluation, and bytes of a name. The first few tell the operator as much as thousands would.
+// A guest may go on asking for what it was not granted, by whatever name, so what the log has of
+// that is bounded: lines an evaluation, and bytes of a name. The first few tell the operator as
+// much as thousands would.
 const (
 	maxDenials    = 10
 	maxDeniedName = 256

@@ -7,32 +7,35 @@ import (
 	"go.uber.org/zap"
 )
 
-// Capability is how the host answers one kind of host call. Capabilities are safe for concurrent use.
+// Capability is how the host answers one kind of host call. Capabilities are safe for concurrent
+// use.
 type Capability struct {
 	Path       Path
 	Understand Understanding
 }
 
-// Understanding reads a payload. It reaches nothing: Request.Perform does what the call is for, so that the dispatcher can
-// check what it would read, and a session can record what is asked, in between. The error is the decoder's and goes to
-// the guest as it is.
+// Understanding reads a payload. It reaches nothing: Request.Perform does what the call is for, so
+// that the dispatcher can check what it would read, and a session can record what is asked, in
+// between. The error is the decoder's and goes to the guest as it is.
 type Understanding func(payload []byte) (Request, error)
 
 // Request is a host call whose payload is understood.
 type Request struct {
-	// Reads is the kind of Kubernetes object the call would read, which the policy must have been granted; the zero value
-	// for calls that read none.
+	// Reads is the kind of Kubernetes object the call would read, which the policy must have been
+	// granted; the zero value for calls that read none.
 	Reads Resource
 
 	// Question is what a session file says of the call.
 	Question Question
 
-	// Perform makes the call. It must obey ctx and return within the evaluation's deadline. Its answer may be shared and is
-	// not written to; its error reaches the guest as text, so it must hold no secret.
+	// Perform makes the call. It must obey ctx and return within the evaluation's deadline. Its
+	// answer may be shared and is not written to; its error reaches the guest as text, so it must
+	// hold no secret.
 	Perform func(ctx context.Context) ([]byte, error)
 }
 
-// Performer performs host calls that are understood and allowed. A session stands in for the one that makes them.
+// Performer performs host calls that are understood and allowed. A session stands in for the one
+// that makes them.
 type Performer func(ctx context.Context, request Request) ([]byte, error)
 
 // Dispatcher hands host calls to capabilities. It is immutable and safe for concurrent use.
@@ -42,7 +45,8 @@ type Dispatcher struct {
 	log          *zap.Logger
 }
 
-// NewDispatcher returns a dispatcher for capabilities. A known path that is not among them fails when called.
+// NewDispatcher returns a dispatcher for capabilities. A known path that is not among them fails
+// when called.
 func NewDispatcher(capabilities []Capability, log *zap.Logger) *Dispatcher {
 	d := &Dispatcher{capabilities: map[Path]Capability{}, log: log}
 	d.perform = func(ctx context.Context, request Request) ([]byte, error) { return request.Perform(ctx) }
@@ -52,8 +56,9 @@ func NewDispatcher(capabilities []Capability, log *zap.Logger) *Dispatcher {
 	return d
 }
 
-// With returns a dispatcher that decides as d does which calls are made, and has them performed by what through makes of
-// d's Performer. Calls that are denied or not understood, and the guest's log, are not performed.
+// With returns a dispatcher that decides as d does which calls are made, and has them performed by
+// what through makes of d's Performer. Calls that are denied or not understood, and the guest's
+// log, are not performed.
 func (d *Dispatcher) With(through func(next Performer) Performer) *Dispatcher {
 	changed := *d
 	changed.perform = through(d.perform)
@@ -71,8 +76,8 @@ type Caller struct {
 	calls      int
 }
 
-// Evaluation returns the caller for one evaluation by policy, which has grants and may read resources of the cluster. One
-// goroutine at a time may use it.
+// Evaluation returns the caller for one evaluation by policy, which has grants and may read
+// resources of the cluster. One goroutine at a time may use it.
 func (d *Dispatcher) Evaluation(policy string, grants Grants, resources []Resource) *Caller {
 	return &Caller{
 		dispatcher: d, policy: policy, grants: grants, resources: resources,
@@ -80,11 +85,13 @@ func (d *Dispatcher) Evaluation(policy string, grants Grants, resources []Resour
 	}
 }
 
-// Call makes one host call and returns what the guest gets: a payload, or an error whose text the guest sees.
+// Call makes one host call and returns what the guest gets: a payload, or an error whose text the
+// guest sees.
 //
-// tracing/log always succeeds. Everything else is first checked against the grants, so that a policy cannot learn what
-// exists beyond them; then an unknown operation or namespace, a payload that is not understood, a kind of Kubernetes object
-// that was not granted (*ReadDeniedError), and whatever the capability reports (*FailureError), are errors.
+// tracing/log always succeeds. Everything else is first checked against the grants, so that a
+// policy cannot learn what exists beyond them; then an unknown operation or namespace, a payload
+// that is not understood, a kind of Kubernetes object that was not granted (*ReadDeniedError), and
+// whatever the capability reports (*FailureError), are errors.
 func (c *Caller) Call(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error) {
 	c.calls++
 	path := join(namespace, operation)
@@ -111,8 +118,9 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 // Calls returns how many host calls were made, whatever became of them.
 func (c *Caller) Calls() int { return c.calls }
 
-// Ask performs a request that is understood, as Call does from there on. It is also for what the host itself wants to know
-// for a policy that cannot ask, such as the inventory of a Rego policy: the kinds must be granted, capabilities need not.
+// Ask performs a request that is understood, as Call does from there on. It is also for what the
+// host itself wants to know for a policy that cannot ask, such as the inventory of a Rego policy:
+// the kinds must be granted, capabilities need not.
 func (c *Caller) Ask(ctx context.Context, request Request) ([]byte, error) {
 	if err := c.checkReads(request.Reads); err != nil {
 		return nil, err
@@ -145,8 +153,8 @@ func (e *DeniedError) Error() string {
 	return fmt.Sprintf("Policy has not been granted access to the '%s' host capability. The violation has been reported.", e.Path)
 }
 
-// FailureError reports a capability that was reached and failed. Its text is what guests of upstream's server have
-// seen.
+// FailureError reports a capability that was reached and failed. Its text is what guests of
+// upstream's server have seen.
 type FailureError struct{ Err error }
 
 func (e *FailureError) Error() string { return "Callback evaluation failure: " + e.Err.Error() }

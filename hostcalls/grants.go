@@ -6,18 +6,20 @@ import (
 	"strings"
 )
 
-// Grants are the capabilities one policy may use. The zero value grants nothing. Grants are immutable.
+// Grants are the capabilities one policy may use. The zero value grants nothing. Grants are
+// immutable.
 type Grants struct {
 	all      bool
 	prefixes []string // each ends in a slash
 	exact    []Path
 }
 
-// ParseGrants reads a policy's hostCapabilities: "*", a prefix such as "oci/*" or "oci/v1/*", or a whole path such as
-// "oci/v1/verify". White space around a pattern is ignored. An empty list grants nothing; "*" ends the reading.
+// ParseGrants reads a policy's hostCapabilities: "*", a prefix such as "oci/*" or "oci/v1/*", or a
+// whole path such as "oci/v1/verify". White space around a pattern is ignored. An empty list grants
+// nothing; "*" ends the reading.
 //
-// A pattern that is malformed, or names something that is no capability, is a *PatternError: a grant with a typing
-// mistake must not look like one that works.
+// A pattern that is malformed, or names something that is no capability, is a *PatternError: a
+// grant with a typing mistake must not look like one that works.
 func ParseGrants(patterns []string) (Grants, error) {
 	var g Grants
 	for _, pattern := range patterns {
@@ -48,7 +50,8 @@ func ParseGrants(patterns []string) (Grants, error) {
 	return g, nil
 }
 
-// checkPath walks path down the tree of known capabilities. A wildcard must stop above a leaf, anything else at one.
+// checkPath walks path down the tree of known capabilities. A wildcard must stop above a leaf,
+// anything else at one.
 func checkPath(pattern, path string, wildcard bool) error {
 	below := make([][]string, 0, 16) // what is left of each known path that begins as path does
 	for _, known := range Known() {

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// tracing/log is the one capability nobody has to grant, so what it may cost is bounded here: lines an evaluation, and
-// bytes a line. A policy that needs more is writing a document, not a log.
+// tracing/log is the one capability that needs no grant, so what it may cost is bounded here: lines
+// an evaluation, and bytes a line. A policy that needs more is writing a document, not a log.
 const (
 	maxLogLines = 100
 	maxLogBytes = 8 << 10
@@ -23,8 +23,8 @@ type guestLog struct{ left int }
 //	request:  {"level": "trace|debug|info|warning|error", "message": string?, …anything else}
 //	response: empty, always
 //
-// Other members become the field data, as JSON. Go guests end their lines with a newline and say warn, fatal and panic;
-// they are understood, and any other level is info.
+// Other members become the field data, as JSON. Go guests end their lines with a newline and say
+// warn, fatal and panic; they are understood, and any other level is info.
 func (l *guestLog) write(log *zap.Logger, policy string, payload []byte) {
 	l.left--
 	switch {

@@ -2,10 +2,12 @@ package hostcalls
 
 import "strings"
 
-// Path names a capability: NAMESPACE/OPERATION, such as "oci/v1/verify". The operation may itself hold a slash.
+// Path names a capability: NAMESPACE/OPERATION, such as "oci/v1/verify". The operation may itself
+// hold a slash.
 type Path string
 
-// The capabilities a policy can be granted. tracing/log is not among them: it needs no grant and cannot be withheld.
+// The capabilities a policy can be granted. tracing/log is not among them: it needs no grant and
+// cannot be withheld.
 const (
 	CryptoIsCertificateTrusted         Path = "crypto/v1/is_certificate_trusted"
 	KubernetesCanI                     Path = "kubernetes/can_i"
@@ -26,13 +28,14 @@ type Spec struct {
 	Path Path
 	// Waits says that it may wait for somebody outside: a registry, an API server, a resolver.
 	Waits bool
-	// Variants are the names under which session files know what it asks, each with the fields, separated by blanks,
-	// without which it is not complete. Other fields may be missing, which is the same as null.
+	// Variants are the names under which session files know what it asks, each with the fields,
+	// separated by blanks, without which it is not complete. Other fields may be missing, which is
+	// the same as null.
 	Variants map[string]string
 }
 
-// Specs lists every capability that can be granted, sorted by path. A capability is one line here, and one [Capability]
-// in the package that performs it.
+// Specs lists every capability that can be granted, sorted by path. A capability is one line here,
+// and one [Capability] in the package that performs it.
 func Specs() []Spec {
 	return []Spec{
 		{CryptoIsCertificateTrusted, false, map[string]string{"CryptoIsCertificateTrusted": "request"}},

@@ -11,7 +11,8 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return located(e.Path, e.Reason, e.Line, e.Column) }
 
-// ShapeError reports a JSON document that is not of the form asked for: a field missing, twice, or of the wrong type.
+// ShapeError reports a JSON document that is not of the form asked for: a field missing, twice, or
+// of the wrong type.
 type ShapeError struct {
 	Path         string
 	Reason       string

@@ -57,8 +57,8 @@ func (s *Scanner) Null() (bool, error) {
 	return true, s.literal("null")
 }
 
-// The methods below pass over a value of a given type and return its own bytes, so that nothing is lost or re-encoded
-// on its way to the guest. The optional ones return nil for null.
+// The methods below pass over a value of a given type and return its own bytes, so that nothing is
+// lost or re-encoded on its way to the guest. The optional ones return nil for null.
 
 func (s *Scanner) Optional() ([]byte, error) {
 	if null, err := s.Null(); null || err != nil {

@@ -17,7 +17,8 @@ var documents = []string{
 	`{"a":[1,-0.5e3,"\u00e9\ud83d\ude00",null,true,{"b":{}}],"\u0061":2}`, ` [ ] `, `"\ud800"`, `{"a":1,}`, `01`, `nul`, "\"\x01\"", "\"\xff\"", `1e999`, ``,
 }
 
-// FuzzScanner holds that a Scanner takes no more than encoding/json does, and passes over all of it.
+// FuzzScanner holds that a Scanner takes no more than encoding/json does, and passes over all of
+// it.
 func FuzzScanner(f *testing.F) {
 	for _, document := range documents {
 		f.Add([]byte(document))
@@ -39,7 +40,8 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// FuzzMembers holds that walking sees what encoding/json sees, and that nothing panics on what is not valid.
+// FuzzMembers holds that walking sees what encoding/json sees, and that nothing panics on what is
+// not valid.
 func FuzzMembers(f *testing.F) {
 	for _, document := range documents {
 		f.Add([]byte(document))

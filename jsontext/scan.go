@@ -1,5 +1,6 @@
-// Package jsontext reads JSON as text, without making Go values of it: a Scanner that checks a whole document and hands out
-// pieces of it, a walk over documents that are known to be valid, and the writing of strings. It knows no documents.
+// Package jsontext reads JSON as text, without making Go values of it: a Scanner that checks a
+// whole document and hands out pieces of it, a walk over documents that are known to be valid, and
+// the writing of strings. It knows no documents.
 //
 // Grammar: RFC 8259.
 package jsontext
@@ -13,12 +14,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how many containers may be nested. 127 is what upstream's parser allows, so a document is refused here
-// exactly when it was refused there; it also bounds the recursion of those who read with a Scanner.
+// maxDepth is how many containers may be nested. 127 is what upstream's parser allows, so a
+// document is refused here exactly when it was refused there; it also bounds the recursion of those
+// who read with a Scanner.
 const maxDepth = 127
 
-// Scanner walks one JSON document from left to right, checking everything it passes over: grammar, UTF-8, surrogate
-// pairs, the range of numbers, nesting. After an error its position is meaningless.
+// Scanner walks one JSON document from left to right, checking everything it passes over: grammar,
+// UTF-8, surrogate pairs, the range of numbers, nesting. After an error its position is
+// meaningless.
 type Scanner struct {
 	data  []byte
 	pos   int
@@ -76,7 +79,8 @@ func (s *Scanner) space() {
 	}
 }
 
-// Peek returns the first byte of the next token, 0 at the end of the document (a NUL byte begins no token either).
+// Peek returns the first byte of the next token, 0 at the end of the document (a NUL byte begins no
+// token either).
 func (s *Scanner) Peek() byte {
 	s.space()
 	if s.pos == len(s.data) {
@@ -126,8 +130,8 @@ func (s *Scanner) Raw(read func() error) ([]byte, error) {
 	return s.data[start:s.pos], err
 }
 
-// Object passes over an object, calling field for each member with the member's name; field must pass over the value.
-// Without field the members are only checked.
+// Object passes over an object, calling field for each member with the member's name; field must
+// pass over the value. Without field the members are only checked.
 func (s *Scanner) Object(field func(name []byte) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -174,8 +178,8 @@ func (s *Scanner) Object(field func(name []byte) error) error {
 	}
 }
 
-// Array passes over an array, calling element with each index; element must pass over the value. Without element the
-// values are only checked.
+// Array passes over an array, calling element with each index; element must pass over the value.
+// Without element the values are only checked.
 func (s *Scanner) Array(element func(i int) error) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -361,7 +365,8 @@ func (s *Scanner) number() error {
 			return s.unexpected(s.at(), "invalid number", "EOF while parsing a value")
 		}
 	}
-	// Only an exponent or some 300 digits can exceed a 64-bit float; all other numbers need no conversion.
+	// Only an exponent or some 300 digits can exceed a 64-bit float; all other numbers need no
+	// conversion.
 	if exponent || s.pos-start > 300 {
 		if _, err := strconv.ParseFloat(string(s.data[start:s.pos]), 64); err != nil {
 			return s.syntax("number out of range")

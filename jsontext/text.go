@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Unescape resolves the escapes of a string that a scanner has passed over, so every sequence in it is known to be
-// complete and every surrogate paired. Without escapes it returns inner itself.
+// Unescape resolves the escapes of a string that a scanner has passed over, so every sequence in it
+// is known to be complete and every surrogate paired. Without escapes it returns inner itself.
 func Unescape(inner []byte) []byte {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return inner
@@ -53,9 +53,9 @@ func hexRune(digits []byte) rune {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendString appends s as a JSON string. Only the quote, the backslash and control characters are escaped: unlike
-// encoding/json, nothing is done for browsers (<, >, &, U+2028), because clients compare these bytes. Invalid UTF-8
-// becomes U+FFFD.
+// AppendString appends s as a JSON string. Only the quote, the backslash and control characters are
+// escaped: unlike encoding/json, nothing is done for browsers (<, >, &, U+2028), because clients
+// compare these bytes. Invalid UTF-8 becomes U+FFFD.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {

@@ -5,10 +5,11 @@ import (
 	"iter"
 )
 
-// The functions of this file walk JSON that is known to be valid, by json.Valid or a Scanner, without decoding it. Of other
-// text they yield something, and never panic.
+// The functions of this file walk JSON that is known to be valid, by json.Valid or a Scanner,
+// without decoding it. Of other text they yield something, and never panic.
 
-// Members yields an object's members in order: the name decoded, the value's text. Nothing for other values.
+// Members yields an object's members in order: the name decoded, the value's text. Nothing for
+// other values.
 func Members(object []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		at := skipSpace(object, 0)

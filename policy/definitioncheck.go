@@ -10,7 +10,7 @@ import (
 	"policy-server/runtime"
 )
 
-// What is said of a field by whoever finds it wrong: the reader of the file, or Check.
+// What the reader of the file and Check say of a wrong field.
 const (
 	faultSettings = "settings must be a mapping"
 	faultTimeout  = "not a whole number of seconds"
@@ -19,9 +19,9 @@ const (
 
 const wasmPage = 64 << 10
 
-// Check returns everything that is wrong with d, whoever made it, with the paths that policies.yml
-// has for it: an ID, a module and words that cannot be served, settings that are no JSON object,
-// limits out of range, resources that are not complete. It does no I/O.
+// Check returns everything that is wrong with d, whether a file or code made it, with the paths
+// that policies.yml has for it: an ID, a module and words that cannot be served, settings that are
+// no JSON object, limits out of range, resources that are not complete. It does no I/O.
 func (d Definition) Check() error {
 	found := new(document.Faults)
 	d.checkID(found)

@@ -90,8 +90,8 @@ func readDefinition(id ID, entry document.Value, found *document.Faults) (d Defi
 	d.MemoryLimit = readBytes(m.Field("memoryLimitBytes"))
 	d.Grants = readGrants(id, m.Field("hostCapabilities"))
 	d.checkFields(found)
-	// namespacedName is the controller's. A group's keys beside module are ignored, as the reference
-	// does.
+	// namespacedName is the controller's. A group's keys beside module are ignored, as the
+	// reference does.
 	return d, m.Unknown("module", "policyMode", "allowedToMutate", "settings", "contextAwareResources", "message",
 		"timeoutEvalSeconds", "sandboxMode", "memoryLimitBytes", "hostCapabilities", "namespacedName", "policies", "expression")
 }

@@ -9,25 +9,25 @@ import (
 )
 
 // dialect is the documents that a guest protocol speaks: what a guest is asked about settings and
-// requests, how its answers are read, and in which words its failures reach a client. A dialect keeps
-// nothing and is safe for concurrent use.
+// requests, how its answers are read, and in which words its failures reach a client. A dialect
+// keeps nothing and is safe for concurrent use.
 type dialect interface {
 	// protocol is how the runtime talks with guests of this dialect.
 	protocol() runtime.Protocol
 
-	// checkSettings finds out whether settings are good for a guest, of which it may ask through ask.
-	// The error is a *SettingsError.
+	// checkSettings finds out whether settings are good for a guest, of which it may ask through
+	// ask. The error is a *SettingsError.
 	checkSettings(settings []byte, ask func(runtime.Question) (runtime.Answer, error)) error
 
-	// question returns what to ask p's guest about request. Its error is one that failure knows, or that
-	// of ctx.
+	// question returns what to ask p's guest about request. Its error is one that failure knows, or
+	// that of ctx.
 	question(ctx context.Context, p *Policy, request *admission.Request) (runtime.Question, error)
 
 	// verdict reads a guest's answer. One that cannot be read is a refusal with code 500.
 	verdict(request *admission.Request, answer []byte) admission.Response
 
-	// failure words the refusal of a request that err kept from an answer; false when that is not the
-	// guest's failure, nor any that clients know. It is not asked about contexts that ended.
+	// failure words the refusal of a request that err kept from an answer; false when that is not
+	// the guest's failure, nor any that clients know. It is not asked about contexts that ended.
 	failure(err error) (message string, known bool)
 }
 

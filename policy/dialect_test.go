@@ -10,7 +10,8 @@ import (
 	"policy-server/policy"
 )
 
-// TestDialects holds the words in which the guests of each protocol fail where the protocols differ.
+// TestDialects holds the words in which the guests of each protocol fail where the protocols
+// differ.
 func TestDialects(t *testing.T) {
 	const (
 		noAccepted = "missing field `accepted` at line 1 column 178"
@@ -37,8 +38,8 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// TestWarmUp holds that policies for each type of request are warmed up with two of them: a guest that traps in each says
-// so twice.
+// TestWarmUp holds that policies for each type of request are warmed up with two of them: a guest
+// that traps in each says so twice.
 func TestWarmUp(t *testing.T) {
 	for _, kind := range []string{"kubernetes", "raw"} {
 		t.Run(kind, func(t *testing.T) {

@@ -14,10 +14,12 @@ import (
 // interrupted is what a client sees of an evaluation that took too long, in every execution mode.
 const interrupted = "Policy execution interrupted because it exceeded the allowed execution time"
 
-// evaluate lets the guest judge the request and returns its verdict, before mode and constraints shape it.
+// evaluate lets the guest judge the request and returns its verdict, before mode and constraints
+// shape it.
 //
-// A guest that fails (a trap, an answer that cannot be read, the deadline) refuses the request with code 500: that is
-// still a verdict. The error is for an evaluation that could not begin, or whose caller went away.
+// A guest that fails (a trap, an answer that cannot be read, the deadline) refuses the request with
+// code 500: that is still a verdict. The error is for an evaluation that could not begin, or whose
+// caller went away.
 func (p *Policy) evaluate(ctx context.Context, event *Event) (admission.Response, error) {
 	request := event.Request
 	ctx, cancel := p.limited(ctx)
@@ -67,7 +69,8 @@ func refuse(request *admission.Request, message string) admission.Response {
 
 func internalError(reason string) string { return "internal server error: " + reason }
 
-// logPrinted logs what a guest wrote to its standard streams: the only diagnosis some toolchains give before a trap.
+// logPrinted logs what a guest wrote to its standard streams: the only diagnosis some toolchains
+// give before a trap.
 func (p *Policy) logPrinted(output runtime.Answer, err error) {
 	printed := output.Printed
 	var failure interface{ GuestOutput() string }

@@ -36,8 +36,8 @@ func (e *BusyError) Unwrap() error { return e.Err }
 
 // evaluable is what the evaluator needs of a policy.
 type evaluable interface {
-	// evaluate returns the policy's own verdict on event.Request, and counts in event what that took. A guest that fails
-	// is a verdict; the error is for a request that got none.
+	// evaluate returns the policy's own verdict on event.Request, and counts in event what that
+	// took. A guest that fails is a verdict; the error is for a request that got none.
 	evaluate(ctx context.Context, event *Event) (admission.Response, error)
 	// shape makes of the verdict what the client is told, by mode and constraints.
 	shape(verdict admission.Response) admission.Response
@@ -67,9 +67,10 @@ func NewEvaluator(live *Live, config EvaluatorConfig) *Evaluator {
 	return &Evaluator{live: live, config: config, slots: make(chan struct{}, max(config.InFlight, 1))}
 }
 
-// Evaluate answers request with policy id. A refusal is a response, also one for a policy that could not be loaded or a
-// guest that failed; the error is for a request that got no verdict: *UnknownError, *BusyError, an instance that could
-// not be made, or ctx's error when the client went away.
+// Evaluate answers request with policy id. A refusal is a response, also one for a policy that
+// could not be loaded or a guest that failed; the error is for a request that got no verdict:
+// *UnknownError, *BusyError, an instance that could not be made, or ctx's error when the client
+// went away.
 func (e *Evaluator) Evaluate(ctx context.Context, id ID, request *admission.Request, origin Origin) (admission.Response, error) {
 	set := e.live.acquire()
 	if set == nil {

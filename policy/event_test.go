@@ -8,7 +8,8 @@ import (
 	"policy-server/policy"
 )
 
-// TestObserve holds that each evaluation is told of once, with the policy's own verdict and with what the client was told.
+// TestObserve holds that each evaluation is told of once, with the policy's own verdict and with
+// what the client was told.
 func TestObserve(t *testing.T) {
 	loader, _ := newLoader(t)
 	module := func(guest string) string { return guests.File(t, guests.Module(t, guest)) }

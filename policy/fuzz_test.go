@@ -9,7 +9,8 @@ import (
 	"policy-server/policy"
 )
 
-// FuzzParseDefinitions holds that whatever is accepted has settings that are a JSON object and names that can be served.
+// FuzzParseDefinitions holds that whatever is accepted has settings that are a JSON object and
+// names that can be served.
 func FuzzParseDefinitions(f *testing.F) {
 	f.Add([]byte("a: {module: m, settings: {x: [1, 0x1F, 1.5, ~, yes]}, hostCapabilities: ['*']}"))
 	f.Add([]byte("a: &x\n  module: m\nb: *x\n"))
@@ -31,7 +32,8 @@ func FuzzParseDefinitions(f *testing.F) {
 	})
 }
 
-// FuzzParseSettings holds that settings are refused or become a JSON object, the same one if they were one.
+// FuzzParseSettings holds that settings are refused or become a JSON object, the same one if they
+// were one.
 func FuzzParseSettings(f *testing.F) {
 	f.Add([]byte(`{"a":"\/\ud83d\ude00","b":[1e3,-0,123456789012345678901234567890,null,true,"~"],"<<":{"c":{}}}`))
 	for _, seed := range []string{"", "null", "{}", "a: {b: [1, 0x1F]}\n", "- a", "a: &b [*b]", "1", "\t{}"} {

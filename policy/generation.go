@@ -21,11 +21,13 @@ func (l *Loader) unchanged(def Definition, s *source, p *Policy) bool {
 	return failure == nil && identity == p.module.identity
 }
 
-// doubts are what was found out about policies that are served when they were verified again: nil for a digest that meets
-// the verification config, an error for another one, nothing for one that need not be asked about.
+// doubts are what was found out about policies that are served when they were verified again: nil
+// for a digest that meets the verification config, an error for another one, nothing for one that
+// need not be asked about.
 type doubts map[identity]error
 
-// verifyAgain verifies what before serves, unless it was verified under the same config and trust root.
+// verifyAgain verifies what before serves, unless it was verified under the same config and trust
+// root.
 func (l *Loader) verifyAgain(ctx context.Context, definitions []Definition, before *Set) doubts {
 	found := doubts{}
 	if before == nil || before.verification == l.Verification {
@@ -53,11 +55,13 @@ func (l *Loader) verifyAgain(ctx context.Context, definitions []Definition, befo
 	return found
 }
 
-// verifications is how many digests are verified at the same time: their registries take the time, not a processor.
+// verifications is how many digests are verified at the same time: their registries take the time,
+// not a processor.
 const verifications = 8
 
-// about says whether p may serve on, and why that is in doubt. A policy whose signatures do not meet the verification
-// config must not. One about which nothing could be learned may: it met the config that was in force before.
+// about says whether p may serve on, and why that is in doubt. A policy whose signatures do not
+// meet the verification config must not. One about which nothing could be learned may: it met the
+// config that was in force before.
 func (d doubts) about(p *Policy) (keep bool, doubt error) {
 	if p == nil {
 		return false, nil
@@ -74,7 +78,8 @@ type Status struct {
 	Digest     string // of the manifest of the module that serves, "sha256:…"; "" when none serves, or it has no manifest
 	Serving    bool   // whether a version of the policy answers requests
 	Generation uint64 // of the set in which the version that serves began to; 0 when none serves
-	// LastError is why the policy is not served as it is defined; nil when it is. When Serving, an earlier version answers.
+	// LastError is why the policy is not served as it is defined; nil when it is. When Serving, an
+	// earlier version answers.
 	LastError *LoadError
 }
 

@@ -40,7 +40,8 @@ func (v *countingVerifier) Verify(_ context.Context, d name.Digest) (registry.Ve
 	return registry.AllowUnsignedUnsafe(d), v.err
 }
 
-// kept is a Keeper with a registry beside it, in which repository p has the guest accepts under the tag v1.
+// kept is a Keeper with a registry beside it, in which repository p has the guest accepts under the
+// tag v1.
 type kept struct {
 	t        *testing.T
 	host     string
@@ -244,8 +245,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestApply_recovers holds that a policy whose new version failed is served as defined once that can be, and that a file is
-// known by what is in it.
+// TestApply_recovers holds that a policy whose new version failed is served as defined once that
+// can be, and that a file is known by what is in it.
 func TestApply_recovers(t *testing.T) {
 	k := newKept(t)
 	url := guests.File(t, guests.Module(t, "accepts"))
@@ -268,7 +269,8 @@ func TestApply_recovers(t *testing.T) {
 	}
 }
 
-// TestApply_changesNothing holds that a generation which must not be served leaves the one before as it is.
+// TestApply_changesNothing holds that a generation which must not be served leaves the one before
+// as it is.
 func TestApply_changesNothing(t *testing.T) {
 	k := newKept(t)
 	k.apply(policy.Inputs{Definitions: []policy.Definition{k.definition()}})
@@ -296,7 +298,8 @@ func TestApply_changesNothing(t *testing.T) {
 	}
 }
 
-// TestApply_running holds that Apply does not wait for an evaluation that takes its time, nor disturbs it.
+// TestApply_running holds that Apply does not wait for an evaluation that takes its time, nor
+// disturbs it.
 func TestApply_running(t *testing.T) {
 	k := newKept(t)
 	minute := time.Minute

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// ID names a served policy: the key of its entry in policies.yml and the last segment of its URLs. A member of a policy
-// group is GROUP/MEMBER.
+// ID names a served policy: the key of its entry in policies.yml and the last segment of its URLs.
+// A member of a policy group is GROUP/MEMBER.
 type ID string
 
 // ParseID checks that text can name a policy or a group member.

@@ -10,8 +10,8 @@ import (
 	"policy-server/runtime"
 )
 
-// kubewarden is the dialect of Kubewarden's own policies: a guest judges its settings itself, and is
-// asked about {"request": …, "settings": …}. Over waPC and over WASI it differs in a few words.
+// kubewarden is the dialect of Kubewarden's own policies: a guest judges its settings itself, and
+// is asked about {"request": …, "settings": …}. Over waPC and over WASI it differs in a few words.
 type kubewarden struct {
 	runs                           runtime.Protocol
 	unreadable, unreadableSettings string // formats, with the decoder's error
@@ -77,5 +77,6 @@ func (k kubewarden) failure(err error) (message string, known bool) {
 	return "", false
 }
 
-// exitMessage is what a WASI guest wrote to stderr before it failed, or how it ended when it wrote nothing.
+// exitMessage is what a WASI guest wrote to stderr before it failed, or how it ended when it wrote
+// nothing.
 func exitMessage(exit *runtime.ExitError) string { return cmp.Or(exit.Stderr, exit.Error()) }

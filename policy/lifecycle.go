@@ -16,12 +16,14 @@ import (
 	"policy-server/runtime"
 )
 
-// settingsTimeout is how long a policy may take to check its own settings. It is generous, because nobody waits for an
-// answer, and fixed, because a guest that never returns would otherwise hold the start for ever.
+// settingsTimeout is how long a policy may take to check its own settings. It is generous, because
+// no request waits for an answer, and fixed, because a guest that never returns would otherwise
+// hold the start for ever.
 const settingsTimeout = 10 * time.Second
 
-// Loader takes definitions through the first part of a policy's life: fetch, verify, compile, check settings. Its fields
-// are set before use and not changed after; it is then safe for concurrent use.
+// Loader takes definitions through the first part of a policy's life: fetch, verify, compile, check
+// settings. Its fields are set before use and not changed after; it is then safe for concurrent
+// use.
 type Loader struct {
 	Registry *registry.Client
 	Verifier Verifier // AllowUnsignedUnsafe{} to go without
@@ -31,27 +33,29 @@ type Loader struct {
 	Sandbox  runtime.Mode  // how clean instances come about unless the definition says; runtime.ModeReset when empty
 	Log      *zap.Logger
 
-	// Verification names what Verifier accepts, for instance by a digest of the verification config and the trust root.
-	// What an earlier set serves is verified again when the name is another one.
+	// Verification names what Verifier accepts, for instance by a digest of the verification config
+	// and the trust root. What an earlier set serves is verified again when the name is another
+	// one.
 	Verification string
-	// KeepTags takes a policy over as it is served when its definition and Verification did not change. Otherwise the
-	// registry is asked again what its tag means.
+	// KeepTags takes a policy over as it is served when its definition and Verification did not
+	// change. Otherwise the registry is asked again what its tag means.
 	KeepTags bool
 }
 
-// Load makes the Set of the policies that definitions describe. Every policy gets as far as it can: those that fail do
-// not disturb the others. Policies with the same module string share its fetch, its verification and its compiled code.
+// Load makes the Set of the policies that definitions describe. Every policy gets as far as it can:
+// those that fail do not disturb the others. Policies with the same module string share its fetch,
+// its verification and its compiled code.
 //
-// What before serves and nothing has changed is taken over with its compiled module and its warm instances; before is nil
-// at the start. Where a new version fails, the version that before serves is taken over, unless it does not meet the
-// verification config any more. Set.Statuses tells. The caller keeps before open until Load returns, and serves the
-// new set (Live.Swap) or closes it.
+// What before serves and nothing has changed is taken over with its compiled module and its warm
+// instances; before is nil at the start. Where a new version fails, the version that before serves
+// is taken over, unless it does not meet the verification config any more. Set.Statuses tells. The
+// caller keeps before open until Load returns, and serves the new set (Live.Swap) or closes it.
 func (l *Loader) Load(ctx context.Context, definitions []Definition, before *Set) *Set {
 	return l.load(ctx, definitions, before, func(def Definition) *source { return l.fromRegistry(ctx, def) })
 }
 
-// LoadUnverifiedUnsafe is Load for a caller that has the modules and answers for them: modules holds the bytes of each
-// Definition.Module. Nothing is fetched, and the Verifier is not asked.
+// LoadUnverifiedUnsafe is Load for a caller that has the modules and answers for them: modules
+// holds the bytes of each Definition.Module. Nothing is fetched, and the Verifier is not asked.
 func (l *Loader) LoadUnverifiedUnsafe(ctx context.Context, definitions []Definition, modules map[string][]byte) *Set {
 	return l.load(ctx, definitions, nil, func(def Definition) *source { return l.atHand(ctx, def, modules) })
 }
@@ -80,8 +84,9 @@ func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set
 	return set
 }
 
-// loadEntry settles which version of def's policy the next set serves: the one that is served now, when nothing changed;
-// else a new one; else, when that fails, the one that is served now after all.
+// loadEntry settles which version of def's policy the next set serves: the one that is served now,
+// when nothing changed; else a new one; else, when that fails, the one that is served now after
+// all.
 func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now entry, doubts doubts) entry {
 	keep, doubt := doubts.about(now.policy())
 	if keep && doubt == nil && l.unchanged(def, s, now.policy()) {
@@ -99,8 +104,8 @@ func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now e
 	return entry{failure: failure}
 }
 
-// loadPolicy takes def through fetch, verify and compile, or what another policy with the same module has of them, and
-// then through check settings.
+// loadPolicy takes def through fetch, verify and compile, or what another policy with the same
+// module has of them, and then through check settings.
 func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source) (*Policy, *LoadError) {
 	m, failure := s.compile()
 	if failure != nil {
@@ -131,8 +136,8 @@ func (l *Loader) fetch(ctx context.Context, def Definition) (*registry.Artifact,
 	return l.Registry.Fetch(ctx, reference)
 }
 
-// verify asks the verifier about digest. A module without one (a file, a plain download) cannot carry signatures, so it
-// loads only where nothing is verified.
+// verify asks the verifier about digest. A module without one (a file, a plain download) cannot
+// carry signatures, so it loads only where nothing is verified.
 func (l *Loader) verify(ctx context.Context, id ID, digest name.Digest) (registry.VerifiedDigest, error) {
 	if _, off := l.Verifier.(AllowUnsignedUnsafe); !off {
 		if digest == (name.Digest{}) {
@@ -157,8 +162,9 @@ func (l *Loader) compile(ctx context.Context, m obtained) (*module, error) {
 	return &module{compiled: compiled, metadata: metadata, dialect: dialect, identity: m.identity()}, nil
 }
 
-// logFailure logs a failure under the message that log searches know for its stage, and what can be done about it: where
-// other policies serve on, nothing else tells. A load that was called off is nobody's failure.
+// logFailure logs a failure under the message that log searches know for its stage, and what can be
+// done about it: where other policies serve on, nothing else tells. A load that was called off is
+// nobody's failure.
 func (l *Loader) logFailure(ctx context.Context, failure *LoadError) {
 	if ctx.Err() != nil {
 		return
@@ -191,8 +197,8 @@ func (l *Loader) bind(def Definition, m *module) *Policy {
 	return p
 }
 
-// checkSettings finds out whether the policy's settings are good. The error is a *SettingsError: what the guest objects
-// to, or why it gave no answer.
+// checkSettings finds out whether the policy's settings are good. The error is a *SettingsError:
+// what the guest objects to, or why it gave no answer.
 func (p *Policy) checkSettings(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
 	defer cancel()

@@ -29,7 +29,8 @@ import (
 	"policy-server/runtime"
 )
 
-// newLoader returns a loader that verifies nothing and may use plain HTTP with hosts, and what it logs.
+// newLoader returns a loader that verifies nothing and may use plain HTTP with hosts, and what it
+// logs.
 func newLoader(t *testing.T, hosts ...string) (*policy.Loader, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -313,7 +314,8 @@ func TestLoad_fails(t *testing.T) {
 	}
 }
 
-// TestLoad_logs holds that the log says of each failure what can be done, and keeps silent about a load that was called off.
+// TestLoad_logs holds that the log says of each failure what can be done, and keeps silent about a
+// load that was called off.
 func TestLoad_logs(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)

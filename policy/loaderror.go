@@ -24,7 +24,8 @@ type LoadError struct {
 	Err    error
 }
 
-// Error names the policy and says why, in the words that scripts and tests of upstream's server look for.
+// Error names the policy and says why, in the words that scripts and tests of upstream's server
+// look for.
 func (e *LoadError) Error() string {
 	switch e.Stage {
 	case StageFetch:

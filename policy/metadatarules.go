@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// CheckAuthored reports what is wrong with metadata that is about to be written into a module: rules the API server
-// would refuse, resources without name, a waPC module without protocol version. Modules are served without this check,
-// since published ones may fail it.
+// CheckAuthored reports what is wrong with metadata that is about to be written into a module:
+// rules the API server would refuse, resources without name, a waPC module without protocol
+// version. Modules are served without this check, since published ones may fail it.
 func (m Metadata) CheckAuthored() error {
 	var faults []error
 	if m.ProtocolVersion == "" || m.ProtocolVersion == "Unknown" && m.ExecutionMode == ExecuteWaPC {
@@ -39,8 +39,8 @@ func (m Metadata) CheckAuthored() error {
 	return errors.Join(faults...)
 }
 
-// checkResources applies the API server's rules for a webhook's resources: what one entry covers must not be listed
-// again by a later one.
+// checkResources applies the API server's rules for a webhook's resources: what one entry covers
+// must not be listed again by a later one.
 func checkResources(resources []string) error {
 	if len(resources) == 0 {
 		return errors.New("must not be empty")

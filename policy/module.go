@@ -42,8 +42,9 @@ func ReadMetadata(code []byte) (Metadata, bool, error) {
 	return metadata, true, nil
 }
 
-// servable returns the metadata of a module that is to be served and the dialect it speaks, or why it cannot be. A
-// module without metadata counts as waPC without protocol version, and is refused for it.
+// servable returns the metadata of a module that is to be served and the dialect it speaks, or why
+// it cannot be. A module without metadata counts as waPC without protocol version, and is refused
+// for it.
 func servable(code []byte) (Metadata, dialect, error) {
 	metadata, ok, err := ReadMetadata(code)
 	if err != nil {

@@ -2,7 +2,8 @@ package policy
 
 import "sync/atomic"
 
-// owners counts who holds something that is closed when nobody does any more. The zero value is held by its maker.
+// owners counts the holders of something that the last of them closes. The zero value is
+// held by its maker.
 type owners struct{ more atomic.Int64 } // than one
 
 // hold adds an owner. The caller is one itself, or knows one that does not give up meanwhile.

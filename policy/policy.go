@@ -11,8 +11,8 @@ import (
 	"policy-server/runtime"
 )
 
-// Policy is a definition whose module is compiled and whose settings its guest accepted. It is immutable and safe for
-// concurrent use until no Set serves it any more.
+// Policy is a definition whose module is compiled and whose settings its guest accepted. It is
+// immutable and safe for concurrent use until no Set serves it any more.
 type Policy struct {
 	Definition
 	module *module

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// Set is a generation of policies that are served together. Once served it is immutable. The sets that serve a policy own
-// it together: what did not change goes over from one to the next.
+// Set is a generation of policies that are served together. Once served it is immutable. The sets
+// that serve a policy own it together: what did not change goes over from one to the next.
 type Set struct {
 	generation   uint64 // 1 for the first, then one more for each that is made to follow another
 	verification string // Loader.Verification when it was made
@@ -51,7 +51,8 @@ func (s *Set) entry(id ID) entry {
 	return s.entries[id]
 }
 
-// Err joins the failures of all policies of which no version can be served, by ID; nil when all are fit to serve.
+// Err joins the failures of all policies of which no version can be served, by ID; nil when all are
+// fit to serve.
 func (s *Set) Err() error {
 	var all []error
 	for _, status := range s.Statuses() {
@@ -108,8 +109,9 @@ func (s *Set) release() {
 // Close gives back what a set holds that was never served.
 func (s *Set) Close(ctx context.Context) error { return s.retire(ctx) }
 
-// retire waits for the evaluations in flight, then gives up the policies: closing one under a running call would end that
-// call as if the guest had exited. When ctx ends first, the last of these evaluations gives them up.
+// retire waits for the evaluations in flight, then gives up the policies: closing one under a
+// running call would end that call as if the guest had exited. When ctx ends first, the last of
+// these evaluations gives them up.
 func (s *Set) retire(ctx context.Context) error {
 	s.release()
 	select {

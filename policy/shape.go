@@ -11,11 +11,11 @@ import (
 
 // shape turns a policy's verdict into what the client is told. The order is fixed:
 //
-//  1. A monitoring policy lets everything pass: the verdict is logged, then patch and status are dropped. Nothing else
-//     follows.
+//  1. A monitoring policy lets everything pass: the verdict is logged, then patch and status are
+//     dropped. Nothing else follows.
 //  2. A mutation by a policy that may not mutate becomes a refusal, whatever the verdict was.
-//  3. A refusal with a configured message says that message, the former one becomes its cause. This covers step 2 and
-//     refusals for a guest's failure.
+//  3. A refusal with a configured message says that message, the former one becomes its cause. This
+//     covers step 2 and refusals for a guest's failure.
 func (p *Policy) shape(response admission.Response) admission.Response {
 	if p.Mode == Monitor {
 		p.log.Info("policy evaluation (monitor mode)", zap.String("policy_id", string(p.ID)),
@@ -52,7 +52,8 @@ func replaceMessage(status *admission.Status, message string) *admission.Status 
 	return &replaced
 }
 
-// dump prints response on one line, in the form upstream's log has and log searches look for ("allowed: false").
+// dump prints response on one line, in the form upstream's log has and log searches look for
+// ("allowed: false").
 func dump(r admission.Response) string {
 	patchType, patch, status := "None", "None", "None"
 	if r.Patch != nil {

@@ -12,15 +12,17 @@ import (
 	"policy-server/registry"
 )
 
-// source takes one module through fetch, verify and compile, for all policies that name it. A step is done when the first
-// policy needs it, and once; its failure is logged then. Goroutines may share a source.
+// source takes one module through fetch, verify and compile, for all policies that name it. A step
+// is done when the first policy needs it, and once; its failure is logged then. Goroutines may
+// share a source.
 type source struct {
 	identify func() (identity, *LoadError) // fetch: which module the string means now
 	compile  func() (*module, *LoadError)  // fetch, verify and compile; who keeps the module holds it
 	release  func(context.Context)         // gives up the module, unless nobody asked for it
 }
 
-// identity is what tells two versions of a module apart: the digest of its manifest, or of its bytes where it has none.
+// identity is what tells two versions of a module apart: the digest of its manifest, or of its
+// bytes where it has none.
 type identity struct {
 	manifest name.Digest
 	content  [sha256.Size]byte
@@ -40,8 +42,9 @@ func (o obtained) identity() identity {
 	return identity{content: sha256.Sum256(o.code)}
 }
 
-// fromRegistry is the source of def's module. What was verified is what runs: the tag is resolved once, the digest it
-// gave is what is verified, and only bytes that belong to that digest are released to be compiled.
+// fromRegistry is the source of def's module. What was verified is what runs: the tag is resolved
+// once, the digest it gave is what is verified, and only bytes that belong to that digest are
+// released to be compiled.
 func (l *Loader) fromRegistry(ctx context.Context, def Definition) *source {
 	fetch := sync.OnceValues(func() (*registry.Artifact, *LoadError) {
 		artifact, err := l.fetch(ctx, def)

@@ -21,8 +21,9 @@ func (l *Loader) guestConfig(def Definition) runtime.GuestConfig {
 	}
 }
 
-// warmUpHost serves host calls while an image is made: a log line is swallowed, everything else fails, whatever the
-// policy's grants, because nothing of a request that nobody sent may reach the outside or become part of the image.
+// warmUpHost serves host calls while an image is made: a log line is swallowed, everything else
+// fails, whatever the policy's grants, because nothing of a request that no client sent may reach
+// the outside or become part of the image.
 func warmUpHost(_ context.Context, namespace, operation string, _ []byte) ([]byte, error) {
 	if namespace == "tracing" && operation == "log" {
 		return nil, nil
@@ -30,8 +31,9 @@ func warmUpHost(_ context.Context, namespace, operation string, _ []byte) ([]byt
 	return nil, errors.New("no host calls while the policy is warmed up")
 }
 
-// The requests a policy is warmed up with: what SDKs decode first, and nothing a user sent. There are two of each, %s being
-// what they differ in, so that a guest which keeps its first request in the image is found out by the second.
+// The requests a policy is warmed up with: what SDKs decode first, and nothing a user sent. There
+// are two of each, %s being what they differ in, so that a guest which keeps its first request in
+// the image is found out by the second.
 const (
 	warmUpReview = `{"uid":"","kind":{"group":"","kind":"Pod","version":"v1"},"name":"%[1]s","namespace":"default","object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%[1]s","namespace":"default"},"spec":{"containers":[{"image":"%[1]s","name":"name"}]}},"operation":"CREATE","resource":{"group":"","resource":"pods","version":"v1"},"userInfo":{}}`
 	warmUpRaw    = `{"uid":"%s"}`
@@ -51,9 +53,9 @@ func warmUpRequests(m Metadata) (requests []*admission.Request) {
 	return requests
 }
 
-// warmUp lets the guest do, before it serves, what it does once: parse its settings, and whatever its language puts off
-// to the first call. What of that becomes part of the image is the guest's to prove (runtime.Guest.WarmUp); a guest that cannot
-// is as good as before, only slower.
+// warmUp lets the guest do, before it serves, what it does once: parse its settings, and whatever
+// its language puts off to the first call. What of that becomes part of the image is the guest's to
+// prove (runtime.Guest.WarmUp); a guest that cannot is as good as before, only slower.
 func (p *Policy) warmUp(ctx context.Context) {
 	if p.guest.Stats().Mode == runtime.ModeFresh {
 		return // there is no image
@@ -75,8 +77,8 @@ func (p *Policy) warmUp(ctx context.Context) {
 	}
 }
 
-// warmUpWith has the guest answer one question before it serves, if it does so within an evaluation's limit: proving an
-// image takes several runs, and none is worth waiting for here.
+// warmUpWith has the guest answer one question before it serves, if it does so within an
+// evaluation's limit: proving an image takes several runs, and none is worth waiting for here.
 func (p *Policy) warmUpWith(ctx context.Context, question runtime.Question) (runtime.Answer, error) {
 	limited, cancel := p.limited(ctx)
 	defer cancel()

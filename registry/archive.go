@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// Save writes modules of the store to w as Kubewarden does: a gzip'd tar whose names are the paths below the store's root.
-// Nothing of it depends on the time or the user: the same modules make the same archive.
+// Save writes modules of the store to w as Kubewarden does: a gzip'd tar whose names are the paths
+// below the store's root. Nothing of it depends on the time or the user: the same modules make the
+// same archive.
 func (s Store) Save(w io.Writer, modules []StoredModule) error {
 	compressed := gzip.NewWriter(w)
 	archive := tar.NewWriter(compressed)
@@ -50,11 +51,12 @@ func (s Store) saveModule(archive *tar.Writer, module StoredModule) error {
 	return err
 }
 
-// Load adds the modules of an archive that Save wrote to the store, in place of those that are there. Each appears whole or
-// not at all; those before one that is refused stay.
+// Load adds the modules of an archive that Save wrote to the store, in place of those that are
+// there. Each appears whole or not at all; those before one that is refused stay.
 //
-// An entry is refused that is no regular file, lies outside the store's layout or the root, is larger than
-// DefaultMaxModuleBytes, or is no WebAssembly module: who unpacks an archive trusts its author less than the system.
+// An entry is refused that is no regular file, lies outside the store's layout or the root, is
+// larger than DefaultMaxModuleBytes, or is no WebAssembly module: who unpacks an archive trusts its
+// author less than the system.
 func (s Store) Load(r io.Reader) error {
 	compressed, err := gzip.NewReader(r)
 	if err != nil {

@@ -14,20 +14,21 @@ import (
 	"policy-server/registry/internal/proof"
 )
 
-// VerifiedDigest is a digest somebody answers for: registry/verify, after verifying its signatures, or AllowUnsignedUnsafe.
-// Nothing else can make one; the zero value vouches for nothing.
+// VerifiedDigest is a digest somebody answers for: registry/verify, after verifying its signatures,
+// or AllowUnsignedUnsafe. Nothing else can make one; the zero value vouches for nothing.
 type VerifiedDigest = proof.Digest
 
-// AllowUnsignedUnsafe vouches for d although nobody verified any signature. It is for operators who run without a
-// verification config. The zero digest stands for modules that have none.
+// AllowUnsignedUnsafe vouches for d although no signature was verified. It is for operators who
+// run without a verification config. The zero digest stands for modules that have none.
 func AllowUnsignedUnsafe(d name.Digest) VerifiedDigest { return proof.Unsigned(d) }
 
-// Artifact is a module found by Client.Fetch whose bytes were not read yet. Its fields are for reading; goroutines may
-// share it.
+// Artifact is a module found by Client.Fetch whose bytes were not read yet. Its fields are for
+// reading; goroutines may share it.
 type Artifact struct {
 	Reference Reference
-	// Digest is what signatures are looked up for, and what the reference meant when it was fetched. It is zero for
-	// files, downloads, and modules taken from the store without asking the registry.
+	// Digest is what signatures are looked up for, and what the reference meant when it was
+	// fetched. It is zero for files, downloads, and modules taken from the store without asking the
+	// registry.
 	Digest name.Digest
 
 	client    *Client
@@ -51,12 +52,14 @@ const (
 // HasDigest reports whether the module is known by digest, so that it can be verified.
 func (a *Artifact) HasDigest() bool { return a.digest.DigestStr() != "" }
 
-// Module returns the module's bytes, if v vouches for this artifact's digest. For a digest they come from the store when
-// the file there is what the manifest promises, else from the registry, by digest: a tag that moved and a registry that
-// changed its mind since Fetch make no difference. They are checked, then stored, then returned; the caller owns them.
+// Module returns the module's bytes, if v vouches for this artifact's digest. For a digest they
+// come from the store when the file there is what the manifest promises, else from the registry, by
+// digest: a tag that moved and a registry that changed its mind since Fetch make no difference.
+// They are checked, then stored, then returned; the caller owns them.
 //
-// A download that is cut off goes on where it ended. Callers who want the same module at the same time share one
-// download, which goes on while one of them waits. The error is a *FetchError, around *DigestMismatchError, *TooLargeError and *StalledError among others.
+// A download that is cut off goes on where it ended. Callers who want the same module at the same
+// time share one download, which goes on while one of them waits. The error is a *FetchError,
+// around *DigestMismatchError, *TooLargeError and *StalledError among others.
 func (a *Artifact) Module(ctx context.Context, v VerifiedDigest) ([]byte, error) {
 	module, err := a.module(ctx, v)
 	if err != nil {
@@ -105,8 +108,8 @@ func (c *Client) read(ctx context.Context, a *Artifact) ([]byte, error) {
 	return content, err
 }
 
-// download returns what fetch returns, for this caller or for another one with the same key who is at it already. Each owns
-// its content.
+// download returns what fetch returns, for this caller or for another one with the same key who is
+// at it already. Each owns its content.
 func (c *Client) download(ctx context.Context, key string, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
 	content, shared, err := c.downloads.DoShared(ctx, key, fetch)
 	if shared {
@@ -115,8 +118,9 @@ func (c *Client) download(ctx context.Context, key string, fetch func(context.Co
 	return content, err
 }
 
-// layerContent returns the content of the module's layer, from the store or the registry. A stored file that cannot be
-// read or is another one is replaced: the manifest decides, the store only saves time.
+// layerContent returns the content of the module's layer, from the store or the registry. A stored
+// file that cannot be read or is another one is replaced: the manifest decides, the store only
+// saves time.
 func (c *Client) layerContent(ctx context.Context, a *Artifact) ([]byte, error) {
 	stored, unusable := c.store.load(a.Reference, a.layer.size)
 	if unusable == nil {

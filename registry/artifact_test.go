@@ -199,7 +199,8 @@ func TestStoreFailure(t *testing.T) {
 	wantError(t, err, `wasm module cannot be save to "`+registry.NewStore(dir).Path(parse(t, s.host+"/p:1"))+`": `)
 }
 
-// TestLeftovers has files of processes that ended while they wrote: old ones go, new ones may still be written.
+// TestLeftovers has files of processes that ended while they wrote: old ones go, new ones may still
+// be written.
 func TestLeftovers(t *testing.T) {
 	s, dir := plainServer(t), t.TempDir()
 	s.push(t, "p:1", wasm("policy"))

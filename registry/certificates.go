@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// authorityPools reads the authorities of each host, by hostKey, and adds them to the system's. The error joins all
-// faults.
+// authorityPools reads the authorities of each host, by hostKey, and adds them to the system's. The
+// error joins all faults.
 func authorityPools(authorities map[string][]Authority) (map[string]*x509.CertPool, error) {
 	pools := map[string]*x509.CertPool{}
 	var faults []error
@@ -49,7 +49,8 @@ func (a Authority) certificates() ([]*x509.Certificate, error) {
 	return parseCertificates(content)
 }
 
-// parseCertificates reads every certificate of a PEM text, at least one, or a single DER certificate.
+// parseCertificates reads every certificate of a PEM text, at least one, or a single DER
+// certificate.
 func parseCertificates(content []byte) ([]*x509.Certificate, error) {
 	block, rest := pem.Decode(content)
 	if block == nil {

@@ -1,9 +1,11 @@
-// Package registry turns a module reference into a digest and a digest into module bytes. It owns the reference syntax,
-// the sources file (which hosts may be reached in what way), registry credentials, the local store of modules and
-// pushing. It follows the OCI distribution and image specifications.
+// Package registry turns a module reference into a digest and a digest into module bytes. It owns
+// the reference syntax, the sources file (which hosts may be reached in what way), registry
+// credentials, the local store of modules and pushing. It follows the OCI distribution and image
+// specifications.
 //
-// It knows no signatures: it hands out bytes only for a VerifiedDigest, which registry/verify makes, or AllowUnsignedUnsafe
-// for operators who chose so. It knows no WebAssembly beyond the four bytes a module starts with, and no flags.
+// It knows no signatures: it hands out bytes only for a VerifiedDigest, which registry/verify
+// makes, or AllowUnsignedUnsafe for operators who chose so. It knows no WebAssembly beyond the four
+// bytes a module starts with, and no flags.
 package registry
 
 import (
@@ -20,23 +22,25 @@ import (
 	"policy-server/flight"
 )
 
-// The limits a Config without its own ones has. Real policies are below 10 MiB, but interpreters compiled to WebAssembly
-// reach 100 MiB; a manifest of 4 MiB is what registries themselves accept.
+// The limits a Config without its own ones has. Real policies are below 10 MiB, but interpreters
+// compiled to WebAssembly reach 100 MiB; a manifest of 4 MiB is what registries themselves accept.
 const (
 	DefaultMaxModuleBytes   = 512 << 20
 	DefaultMaxManifestBytes = 4 << 20
 )
 
-// Config configures a Client. The zero value reaches HTTPS registries with the user's Docker credentials and stores nothing.
+// Config configures a Client. The zero value reaches HTTPS registries with the user's Docker
+// credentials and stores nothing.
 type Config struct {
 	Sources  Sources
 	StoreDir string         // root of the local store; empty: modules are kept nowhere
 	Keychain authn.Keychain // nil: DockerConfig{}. Failures mean no credentials
 
-	// ReuseStored takes a module from the store without asking its registry or server, unless its reference is the tag
-	// latest. A reference by digest is taken so only when the registry cannot be reached. What is taken that way is not
-	// tied to any digest, so it can be used unsigned only. Without ReuseStored the store still saves downloads: of modules
-	// that are what a manifest promises, which for a reference by digest may be a stored manifest.
+	// ReuseStored takes a module from the store without asking its registry or server, unless its
+	// reference is the tag latest. A reference by digest is taken so only when the registry cannot
+	// be reached. What is taken that way is not tied to any digest, so it can be used unsigned
+	// only. Without ReuseStored the store still saves downloads: of modules that are what a
+	// manifest promises, which for a reference by digest may be a stored manifest.
 	ReuseStored bool
 
 	MaxModuleBytes   int64 // zero: DefaultMaxModuleBytes
@@ -58,8 +62,8 @@ type Client struct {
 	maxManifestBytes int64
 }
 
-// Open makes a client. It reads the certificate files of the sources, and contacts nobody. The error joins what is wrong
-// with each of them.
+// Open makes a client. It reads the certificate files of the sources, and contacts no registry. The
+// error joins what is wrong with each of them.
 func Open(cfg Config) (*Client, error) {
 	connections, err := newConnections(cfg.Sources)
 	if err != nil {
@@ -89,8 +93,9 @@ func Open(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// RemoteOptions returns the options under which go-containerregistry follows this client's sources, credentials and
-// limits, until ctx ends. Signature lookups use them, so that they reach a registry exactly as pulls do.
+// RemoteOptions returns the options under which go-containerregistry follows this client's sources,
+// credentials and limits, until ctx ends. Signature lookups use them, so that they reach a registry
+// exactly as pulls do.
 func (c *Client) RemoteOptions(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithTransport(&referrersGuard{next: &manifestLimit{next: c.transport, limit: c.maxManifestBytes}}),
@@ -102,9 +107,10 @@ func (c *Client) RemoteOptions(ctx context.Context) []remote.Option {
 	}
 }
 
-// Fetch finds out what ref means now: for a registry, the digest of its manifest, and the module's layer. Only manifests
-// are read; Artifact.Module reads the module. A tag is asked for here, once. A digest is asked for unless the store has
-// its manifest and a file for the module. The error is a *FetchError.
+// Fetch finds out what ref means now: for a registry, the digest of its manifest, and the module's
+// layer. Only manifests are read; Artifact.Module reads the module. A tag is asked for here, once.
+// A digest is asked for unless the store has its manifest and a file for the module. The error is a
+// *FetchError.
 func (c *Client) Fetch(ctx context.Context, ref Reference) (*Artifact, error) {
 	artifact, err := c.fetch(ctx, ref)
 	if err != nil {
@@ -130,8 +136,9 @@ func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, erro
 	if unproven == nil {
 		return stored, nil
 	}
-	// The module that is in the store under the name of ref: nothing says that it is the right one, so it has no digest,
-	// not even that in the reference, which is the manifest's and not the file's.
+	// The module that is in the store under the name of ref: nothing says that it is the right one,
+	// so it has no digest, not even that in the reference, which is the manifest's and not the
+	// file's.
 	byName := &Artifact{Reference: ref, client: c, place: placeStore}
 	reusable := c.reuseStored && !ref.movable() && c.store.holds(ref)
 	if reusable && !ref.pinned() {
@@ -163,8 +170,8 @@ func (c *Client) fetchFromRegistry(ctx context.Context, ref Reference) (*Artifac
 	return a, err
 }
 
-// Digest asks the registry what ref means now. The digest is that of the manifest's bytes, not what a header says. The
-// error is a *FetchError, for references to other schemes as well.
+// Digest asks the registry what ref means now. The digest is that of the manifest's bytes, not what
+// a header says. The error is a *FetchError, for references to other schemes as well.
 func (c *Client) Digest(ctx context.Context, ref Reference) (name.Digest, error) {
 	digest, err := c.digest(ctx, ref)
 	if err != nil {

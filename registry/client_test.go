@@ -286,7 +286,8 @@ func TestPlainModules(t *testing.T) {
 	})
 }
 
-// TestHintsNameTheServer holds that a hint is about who was asked, also when the reference does not spell it.
+// TestHintsNameTheServer holds that a hint is about who was asked, also when the reference does not
+// spell it.
 func TestHintsNameTheServer(t *testing.T) {
 	for text, want := range map[string]string{
 		"busybox":            `check that "index.docker.io" is up`,

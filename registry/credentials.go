@@ -6,9 +6,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// optionalCredentials goes on without credentials when they cannot be had (an undecodable entry, a helper that is not
-// installed), as Docker configs shared between machines need. It is for libraries, which would give up; our own requests
-// keep the reason, for the case that the registry refuses them (repository.explain).
+// optionalCredentials goes on without credentials when they cannot be had (an undecodable entry, a
+// helper that is not installed), as Docker configs shared between machines need. It is for
+// libraries, which would give up; our own requests keep the reason, for the case that the registry
+// refuses them (repository.explain).
 type optionalCredentials struct {
 	from authn.Keychain
 }

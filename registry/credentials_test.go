@@ -58,7 +58,8 @@ func TestBasicAuthentication(t *testing.T) {
 	}
 }
 
-// TestTokenServer has a token server that is an insecure source itself, to which a request with a body is the first.
+// TestTokenServer has a token server that is an insecure source itself, to which a request with a
+// body is the first.
 func TestTokenServer(t *testing.T) {
 	for _, scheme := range []string{"https", "http"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -81,7 +82,8 @@ func TestTokenServer(t *testing.T) {
 	}
 }
 
-// TestTokensForPasswords has the usual flow: a password for the token server, a token for the registry, scopes for both.
+// TestTokensForPasswords has the usual flow: a password for the token server, a token for the
+// registry, scopes for both.
 func TestTokensForPasswords(t *testing.T) {
 	s := tlsServer(t)
 	s.push(t, "p:1", wasm("policy"))
@@ -113,7 +115,8 @@ func TestTokensForPasswords(t *testing.T) {
 	wantError(t, err, "401")
 }
 
-// TestBodyIsSentAgain has a server that breaks off after it has read a body, so that the next way needs it once more.
+// TestBodyIsSentAgain has a server that breaks off after it has read a body, so that the next way
+// needs it once more.
 func TestBodyIsSentAgain(t *testing.T) {
 	s := tlsServer(t)
 	s.push(t, "p:1", wasm("policy"))

@@ -22,17 +22,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// DockerConfig is the keychain of Docker's config.json. The file is read each time, so that it may change. For a host it
-// asks, in this order: its entry under credHelpers, its entry under auths, and credsStore.
+// DockerConfig is the keychain of Docker's config.json. The file is read each time, so that it may
+// change. For a host it asks, in this order: its entry under credHelpers, its entry under auths,
+// and credsStore.
 //
-// Docker's own reader is not used: one entry that it cannot decode hides all others, and it takes what is under auths for
-// nothing as soon as there is a credsStore.
+// Docker's own reader is not used: one entry that it cannot decode hides all others, and it takes
+// what is under auths for nothing as soon as there is a credsStore.
 type DockerConfig struct {
 	Dir string // of config.json; empty: the one that DOCKER_CONFIG names, or else ~/.docker
 }
 
-// helperTimeout bounds a credential helper. They answer at once, or wait for somebody to unlock something, whom a server
-// does not have.
+// helperTimeout bounds a credential helper. They answer at once, or wait for somebody to unlock
+// something, whom a server does not have.
 const helperTimeout = 30 * time.Second
 
 // hubServer is the name under which docker login keeps the credentials for Docker Hub.
@@ -43,8 +44,8 @@ func (k DockerConfig) Resolve(target authn.Resource) (authn.Authenticator, error
 	return k.ResolveContext(context.Background(), target)
 }
 
-// ResolveContext implements authn.ContextKeychain. Without a file, or an entry in it, the answer is authn.Anonymous. The
-// error says which entry or helper is at fault, and holds no secrets.
+// ResolveContext implements authn.ContextKeychain. Without a file, or an entry in it, the answer is
+// authn.Anonymous. The error says which entry or helper is at fault, and holds no secrets.
 func (k DockerConfig) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	file, err := k.file()
 	if err != nil {
@@ -83,8 +84,8 @@ func (k DockerConfig) file() (string, error) {
 	return filepath.Join(dir, "config.json"), nil
 }
 
-// dockerConfig is what matters here of config.json. Entries are decoded when their host is asked for: what is wrong with
-// one is no concern of the others.
+// dockerConfig is what matters here of config.json. Entries are decoded when their host is asked
+// for: what is wrong with one is no concern of the others.
 type dockerConfig struct {
 	Auths       map[string]json.RawMessage `json:"auths"`
 	CredHelpers map[string]string          `json:"credHelpers"`
@@ -133,7 +134,8 @@ func (c dockerConfig) credentials(ctx context.Context, host string) (authn.AuthC
 	return askHelper(ctx, c.CredsStore, host)
 }
 
-// keyFor returns the key that stands for the host: the very host, or else one that names it another way.
+// keyFor returns the key that stands for the host: the very host, or else one that names it another
+// way.
 func keyFor[V any](entries map[string]V, host string) (string, bool) {
 	if _, ok := entries[host]; ok {
 		return host, true
@@ -156,8 +158,8 @@ func configHost(key string) string {
 	return host
 }
 
-// decodeEntry reads an entry under auths: user and password, together in auth or apart, or a token. An entry without any
-// is legal: docker login leaves such behind for what is in a credsStore.
+// decodeEntry reads an entry under auths: user and password, together in auth or apart, or a token.
+// An entry without any is legal: docker login leaves such behind for what is in a credsStore.
 func decodeEntry(entry json.RawMessage) (authn.AuthConfig, error) {
 	var fields struct {
 		Auth          string `json:"auth"`
@@ -188,7 +190,8 @@ func decodeEntry(entry json.RawMessage) (authn.AuthConfig, error) {
 	return found, nil
 }
 
-// askHelper runs docker-credential-HELPER, whose protocol is that of https://github.com/docker/docker-credential-helpers.
+// askHelper runs docker-credential-HELPER, whose protocol is that of
+// https://github.com/docker/docker-credential-helpers.
 func askHelper(ctx context.Context, helper, host string) (authn.AuthConfig, error) {
 	program := "docker-credential-" + helper
 	if filepath.Base(program) != program {

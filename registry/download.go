@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// download reads one manifest or module whole, over several requests when its connection breaks: the next one asks for
-// what is missing. What the pieces are worth is decided by who has all of them: a layer's by its digest.
+// download reads one manifest or module whole, over several requests when its connection breaks:
+// the next one asks for what is missing. What the pieces are worth is decided by who has all of
+// them: a layer's by its digest.
 type download struct {
 	// open answers with the status 200 or, if the header asks for a range, 206 or 416.
 	open    func(ctx context.Context, header http.Header) (*http.Response, error)
@@ -23,8 +24,8 @@ type download struct {
 
 	progress func(done, total int64) // nil: nobody is told
 
-	// addressed says that one name stands for one content. Otherwise a strong entity tag has to, or nothing is resumed: two
-	// halves of two modules make none.
+	// addressed says that one name stands for one content. Otherwise a strong entity tag has to, or
+	// nothing is resumed: two halves of two modules make none.
 	addressed bool
 	tag       string
 
@@ -44,8 +45,8 @@ func (e *cutOffError) Error() string {
 
 func (e *cutOffError) Unwrap() error { return e.err }
 
-// read returns the content. It may be other than was promised; addressed content that is longer than the limit ends a byte
-// behind it, other content is a *TooLargeError then.
+// read returns the content. It may be other than was promised; addressed content that is longer
+// than the limit ends a byte behind it, other content is a *TooLargeError then.
 func (d *download) read(ctx context.Context) ([]byte, error) {
 	for attempt := 1; ; attempt++ {
 		err := d.readOn(ctx)
@@ -65,7 +66,8 @@ func (d *download) read(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// readOn makes one request for what is missing. The error is a *cutOffError when another request may bring more.
+// readOn makes one request for what is missing. The error is a *cutOffError when another request
+// may bring more.
 func (d *download) readOn(ctx context.Context) error {
 	if d.noRanges || (!d.addressed && d.tag == "") {
 		d.content.Reset()
@@ -141,7 +143,8 @@ func (d *download) continues(resp *http.Response, from int64) bool {
 	return d.addressed || tag == "" || tag == d.tag
 }
 
-// append reads the body of resp to its end, which it must show to be one, or one byte beyond the limit.
+// append reads the body of resp to its end, which it must show to be one, or one byte beyond the
+// limit.
 func (d *download) append(ctx context.Context, resp *http.Response) error {
 	before := int64(d.content.Len())
 	var body io.Reader = resp.Body
@@ -166,8 +169,8 @@ func (d *download) append(ctx context.Context, resp *http.Response) error {
 	return &cutOffError{after: before + n, err: err}
 }
 
-// parseContentRange reads the header of an answer with a part: bytes FIRST-LAST/TOTAL, by RFC 9110, section 14.4. TOTAL may
-// be "*", which gives -1.
+// parseContentRange reads the header of an answer with a part: bytes FIRST-LAST/TOTAL, by RFC 9110,
+// section 14.4. TOTAL may be "*", which gives -1.
 func parseContentRange(text string) (first, last, total int64, err error) {
 	malformed := fmt.Errorf("malformed Content-Range %q, expected bytes FIRST-LAST/TOTAL", text)
 	unit, rest, _ := strings.Cut(text, " ")

@@ -22,8 +22,8 @@ const (
 // large is a module that does not fit into one packet.
 func large() []byte { return wasm(strings.Repeat("0123456789abcdef", 1<<12)) }
 
-// script answers the requests below a path one by one, the last handler also those after it. A nil handler leaves the
-// answer to the registry.
+// script answers the requests below a path one by one, the last handler also those after it. A nil
+// handler leaves the answer to the registry.
 type script struct {
 	path  string
 	steps []http.HandlerFunc
@@ -176,7 +176,8 @@ func TestLayerDownloads(t *testing.T) {
 	}
 }
 
-// TestManifestDownloads has manifests that are cut off: nothing of the first answer is kept for the second one.
+// TestManifestDownloads has manifests that are cut off: nothing of the first answer is kept for the
+// second one.
 func TestManifestDownloads(t *testing.T) {
 	manifest := []byte(manifestJSON(layerJSON(layerType, wasm("policy"))) + strings.Repeat(" ", 5000))
 	whole := serve(manifest, `"1"`)
@@ -217,7 +218,8 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// TestPlainDownloads holds that two halves of different modules are never put together, where no digest would tell.
+// TestPlainDownloads holds that two halves of different modules are never put together, where no
+// digest would tell.
 func TestPlainDownloads(t *testing.T) {
 	module := large()
 	changed := wasm(strings.Repeat("fedcba9876543210", 1<<12))
@@ -281,8 +283,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestConcurrentPulls has many callers pull one module into one store, from one process and from two clients that know
-// nothing of each other, as two processes do.
+// TestConcurrentPulls has many callers pull one module into one store, from one process and from
+// two clients that know nothing of each other, as two processes do.
 func TestConcurrentPulls(t *testing.T) {
 	module := large()
 	for _, clients := range []int{1, 2} {

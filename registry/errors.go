@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// fault is an error that is nothing but its text. The texts are Kubewarden's, capitals included: scripts match them.
+// fault is an error that is nothing but its text. The texts are Kubewarden's, capitals included:
+// scripts match them.
 type fault string
 
 func (f fault) Error() string { return string(f) }
@@ -26,8 +27,8 @@ const (
 	errCertificateShape = fault("Invalid certificate: Raw certificate is not in PEM nor in DER encoding")
 )
 
-// FetchError reports a module that could not be resolved or read. Its text holds no credentials: URLs appear without
-// user information and query.
+// FetchError reports a module that could not be resolved or read. Its text holds no credentials:
+// URLs appear without user information and query.
 type FetchError struct {
 	Reference Reference
 	Err       error
@@ -65,8 +66,8 @@ func (e *PushError) Unwrap() error { return e.Err }
 // Hint says what the operator can do next; empty when the text already says it.
 func (e *PushError) Hint() string { return hint(e.Reference.server(), e.Err) }
 
-// PlainHTTPError reports a request that would have gone out unencrypted to a host the operator did not list as insecure.
-// Nothing was sent.
+// PlainHTTPError reports a request that would have gone out unencrypted to a host the operator did
+// not list as insecure. Nothing was sent.
 type PlainHTTPError struct {
 	Host string // host[:port], as it would have to be listed
 }
@@ -80,7 +81,8 @@ func (e *PlainHTTPError) Hint() string {
 	return fmt.Sprintf("serve %q over https, or list it under insecure_sources in the sources file", e.Host)
 }
 
-// TooLargeError reports foreign content refused because of its size; at most Limit bytes of it were read.
+// TooLargeError reports foreign content refused because of its size; at most Limit bytes of it were
+// read.
 type TooLargeError struct {
 	What  string // "manifest", "module", "image config" or "file of signatures"
 	Limit int64  // in bytes
@@ -113,8 +115,8 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("unexpected status %d %s", e.Code, http.StatusText(e.Code))
 }
 
-// CredentialsError reports a registry that refused a request which went out without credentials, because those the Docker
-// config speaks of could not be had. Its text holds none of them.
+// CredentialsError reports a registry that refused a request which went out without credentials,
+// because those the Docker config speaks of could not be had. Its text holds none of them.
 type CredentialsError struct {
 	Host    string           // of the registry
 	Refusal *transport.Error // what the registry said
@@ -138,8 +140,9 @@ func isRefusal(answer *transport.Error) bool {
 	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 }
 
-// IsUnavailable reports whether err says nothing but that a registry could not be asked: no connection, no answer, or one
-// that it is in trouble or asked too often. What it refuses or does not have is an answer.
+// IsUnavailable reports whether err says nothing but that a registry could not be asked: no
+// connection, no answer, or one that it is in trouble or asked too often. What it refuses or does
+// not have is an answer.
 func IsUnavailable(err error) bool {
 	var (
 		lookup *net.DNSError
@@ -182,10 +185,10 @@ func hint(host string, err error) string {
 	return ""
 }
 
-// Scrub takes user information and query out of the URL an HTTP client's error carries: registries redirect to storage
-// with signed tokens in the query, and an operator may have written a password into a module's URL. It must see the error
-// before anything formats it. Errors of this package have been through it; it is for those of libraries that were given
-// RemoteOptions.
+// Scrub takes user information and query out of the URL an HTTP client's error carries: registries
+// redirect to storage with signed tokens in the query, and an operator may have written a password
+// into a module's URL. It must see the error before anything formats it. Errors of this package
+// have been through it; it is for those of libraries that were given RemoteOptions.
 func Scrub(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {

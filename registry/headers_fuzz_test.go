@@ -84,7 +84,8 @@ func FuzzParseRetryAfter(f *testing.F) {
 	})
 }
 
-// TestPauses holds the default pauses to what is said of them: they grow, and add up to three seconds at most.
+// TestPauses holds the default pauses to what is said of them: they grow, and add up to three
+// seconds at most.
 func TestPauses(t *testing.T) {
 	var all time.Duration
 	for attempt := 1; attempt < DefaultAttempts; attempt++ {

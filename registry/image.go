@@ -7,8 +7,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// The grammar of image references, as https://pkg.go.dev/github.com/distribution/reference gives it. The name package of
-// go-containerregistry is laxer: it takes "a/../b", which must never become a file name.
+// The grammar of image references, as https://pkg.go.dev/github.com/distribution/reference gives
+// it. The name package of go-containerregistry is laxer: it takes "a/../b", which must never become
+// a file name.
 const (
 	domainLabel     = `(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])`
 	domainGrammar   = `(?:` + domainLabel + `(?:\.` + domainLabel + `)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`
@@ -30,8 +31,8 @@ type image struct {
 	digest     string
 }
 
-// parseImage reads text, without a scheme, as an image reference: Docker Hub is the default registry, latest the default
-// tag. The error is an *InvalidReferenceError.
+// parseImage reads text, without a scheme, as an image reference: Docker Hub is the default
+// registry, latest the default tag. The error is an *InvalidReferenceError.
 func parseImage(text string) (image, error) {
 	if text == "" {
 		return image{}, &InvalidReferenceError{Reason: "repository name must have at least one component"}
@@ -44,7 +45,8 @@ func parseImage(text string) (image, error) {
 	if len(path) > maxRepositoryLength {
 		return image{}, &InvalidReferenceError{Reason: "repository name must not be more than 255 characters"}
 	}
-	// Docker Hub is what an empty domain means to NewRegistry; "docker.io" becomes the host that serves it.
+	// Docker Hub is what an empty domain means to NewRegistry; "docker.io" becomes the host that
+	// serves it.
 	registry, err := name.NewRegistry(domain)
 	if err != nil || strings.ToLower(path) != path {
 		return image{}, &InvalidReferenceError{Reason: "invalid reference format"}

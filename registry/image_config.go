@@ -18,8 +18,8 @@ type Manifest struct {
 	Content   []byte      // JSON
 }
 
-// Manifest asks the registry for what ref means now: of a multi-platform image, the index. The error is a *FetchError, for
-// references to other schemes as well.
+// Manifest asks the registry for what ref means now: of a multi-platform image, the index. The
+// error is a *FetchError, for references to other schemes as well.
 func (c *Client) Manifest(ctx context.Context, ref Reference) (Manifest, error) {
 	_, manifest, err := c.document(ctx, ref)
 	if err != nil {
@@ -28,8 +28,9 @@ func (c *Client) Manifest(ctx context.Context, ref Reference) (Manifest, error) 
 	return manifest, nil
 }
 
-// ImageConfig returns an image's manifest, of a multi-platform image that for this program's platform, and the config it
-// names, which is JSON of at most the size a manifest may have. The error is a *FetchError.
+// ImageConfig returns an image's manifest, of a multi-platform image that for this program's
+// platform, and the config it names, which is JSON of at most the size a manifest may have. The
+// error is a *FetchError.
 func (c *Client) ImageConfig(ctx context.Context, ref Reference) (Manifest, []byte, error) {
 	manifest, config, err := c.imageConfig(ctx, ref)
 	if err != nil {

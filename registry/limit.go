@@ -20,8 +20,9 @@ func readLimited(r io.Reader, what string, limit int64) ([]byte, error) {
 	return content.Bytes(), nil
 }
 
-// manifestLimit bounds what a registry may answer where the client library reads bodies to their end: manifests, lists of
-// referrers, and the greeting under /v2/. Blobs are bounded where they are read.
+// manifestLimit bounds what a registry may answer where the client library reads bodies to their
+// end: manifests, lists of referrers, and the greeting under /v2/. Blobs are bounded where they are
+// read.
 type manifestLimit struct {
 	next  http.RoundTripper
 	limit int64

@@ -31,8 +31,8 @@ func (m StoredModule) SHA256() (string, error) {
 	return sum, nil
 }
 
-// List returns the modules in the store, sorted by URI. A root that does not exist holds none. The error is one of
-// reading a directory, or a name in it that is nobody's.
+// List returns the modules in the store, sorted by URI. A root that does not exist holds none. The
+// error is one of reading a directory, or a name in it that the store does not use.
 func (s Store) List() ([]StoredModule, error) {
 	if s.root == "" {
 		return nil, nil
@@ -80,8 +80,8 @@ func storedURI(name, goos string) (string, error) {
 	return scheme + "://" + strings.Join(elements, "/"), nil
 }
 
-// Lookup returns the stored module of a URI and whether there is one. The scheme must be one that is stored: "unknown
-// scheme: S" for files as well.
+// Lookup returns the stored module of a URI and whether there is one. The scheme must be one that
+// is stored: "unknown scheme: S" for files as well.
 func (s Store) Lookup(uri string) (StoredModule, bool, error) {
 	ref, err := ParseReference(uri)
 	switch {
@@ -95,9 +95,9 @@ func (s Store) Lookup(uri string) (StoredModule, bool, error) {
 	return StoredModule{URI: uri, File: s.Path(ref)}, true, nil
 }
 
-// LookupSHA256 returns the stored module whose SHA-256 begins with prefix and whether there is one. What are no
-// lower-case hex digits is the beginning of none. It reads every file. The error is an *AmbiguousPrefixError when there
-// are several, or one of reading.
+// LookupSHA256 returns the stored module whose SHA-256 begins with prefix and whether there is one.
+// What are no lower-case hex digits is the beginning of none. It reads every file. The error is an
+// *AmbiguousPrefixError when there are several, or one of reading.
 func (s Store) LookupSHA256(prefix string) (StoredModule, bool, error) {
 	if !hexDigits.MatchString(prefix) {
 		return StoredModule{}, false, nil
@@ -131,8 +131,8 @@ func (s Store) LookupSHA256(prefix string) (StoredModule, bool, error) {
 
 var hexDigits = regexp.MustCompile(`^[0-9a-f]{1,64}$`)
 
-// AmbiguousPrefixError reports the beginning of a SHA-256 that several stored modules share, be it that they are one
-// module under several names.
+// AmbiguousPrefixError reports the beginning of a SHA-256 that several stored modules share, be it
+// that they are one module under several names.
 type AmbiguousPrefixError struct {
 	Prefix string
 	URIs   []string // of those modules, sorted
@@ -160,8 +160,8 @@ func fileSHA256(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// Remove deletes a stored module, and the directories above it that became empty, up to the store's root. The error is
-// fs.ErrNotExist when it is gone already.
+// Remove deletes a stored module, and the directories above it that became empty, up to the store's
+// root. The error is fs.ErrNotExist when it is gone already.
 func (s Store) Remove(m StoredModule) error {
 	if err := os.Remove(m.File); err != nil {
 		return err

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// checkManifestLocation holds a registry to what it was sent: the address it gives a pushed manifest ends in a digest,
-// which somebody is going to sign. The texts of its errors are Kubewarden's.
+// checkManifestLocation holds a registry to what it was sent: the address it gives a pushed
+// manifest ends in a digest, which somebody is going to sign. The texts of its errors are
+// Kubewarden's.
 func checkManifestLocation(location string, manifest []byte) error {
 	slash := strings.LastIndexByte(location, '/')
 	if slash < 0 {

@@ -10,16 +10,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// The media types of a policy. Modules are pushed with the first two; the third is what the CNCF's wasm artifacts use and
-// is accepted as well.
+// The media types of a policy. Modules are pushed with the first two; the third is what the CNCF's
+// wasm artifacts use and is accepted as well.
 const (
 	wasmConfigType types.MediaType = "application/vnd.wasm.config.v1+json"
 	wasmLayerType  types.MediaType = "application/vnd.wasm.content.layer.v1+wasm"
 	cncfLayerType  types.MediaType = "application/wasm"
 )
 
-// manifest is what matters here of an image manifest or an image index, which the OCI image specification tells apart by
-// their fields as well as by media type.
+// manifest is what matters here of an image manifest or an image index, which the OCI image
+// specification tells apart by their fields as well as by media type.
 type manifest struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`
@@ -27,7 +27,8 @@ type manifest struct {
 	Manifests     []descriptor    `json:"manifests"`
 }
 
-// descriptor points at content. Its fields are in the order canonical JSON wants, since it is also pushed.
+// descriptor points at content. Its fields are in the order canonical JSON wants, since it is also
+// pushed.
 type descriptor struct {
 	Digest    string          `json:"digest"`
 	MediaType types.MediaType `json:"mediaType"`
@@ -82,9 +83,10 @@ func (m manifest) entryFor(os, architecture string) (descriptor, error) {
 	return descriptor{}, errNoPlatform
 }
 
-// findModule finds the module's layer in a manifest, through this platform's entry if it is an index. byDigest returns the
-// manifest with that digest and has checked that it is the one: the layer is so part of what the first manifest's digest
-// stands for. A module beyond the client's limit is a *TooLargeError.
+// findModule finds the module's layer in a manifest, through this platform's entry if it is an
+// index. byDigest returns the manifest with that digest and has checked that it is the one: the
+// layer is so part of what the first manifest's digest stands for. A module beyond the client's
+// limit is a *TooLargeError.
 func (c *Client) findModule(content []byte, byDigest func(digest string) ([]byte, error)) (layer, error) {
 	module, err := findLayer(content, byDigest)
 	if err == nil && module.size > c.maxModuleBytes {
@@ -117,7 +119,8 @@ func findLayer(content []byte, byDigest func(digest string) ([]byte, error)) (la
 	return m.module()
 }
 
-// module returns the layer that holds the module: there must be exactly one, of a type that says so.
+// module returns the layer that holds the module: there must be exactly one, of a type that says
+// so.
 func (m manifest) module() (layer, error) {
 	if len(m.Layers) == 0 {
 		return layer{}, errNoLayers

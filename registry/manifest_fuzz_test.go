@@ -2,7 +2,8 @@ package registry
 
 import "testing"
 
-// FuzzManifest holds whatever a registry may send as manifest to what the readers of its fields rely on.
+// FuzzManifest holds whatever a registry may send as manifest to what the readers of its fields
+// rely on.
 func FuzzManifest(f *testing.F) {
 	digest := digestOf(nil)
 	for _, seed := range []string{

@@ -7,9 +7,10 @@ import (
 
 type progressKey struct{}
 
-// WithProgress returns a context under which Artifact.Module tells progress how far its download is: the bytes there are,
-// and their number in the end or -1 while that is unknown. It is called often, from a goroutine of the
-// download, and not at all for a module that needs no download or comes from another caller's.
+// WithProgress returns a context under which Artifact.Module tells progress how far its download
+// is: the bytes there are, and their number in the end or -1 while that is unknown. It is called
+// often, from a goroutine of the download, and not at all for a module that needs no download or
+// comes from another caller's.
 func WithProgress(ctx context.Context, progress func(done, total int64)) context.Context {
 	return context.WithValue(ctx, progressKey{}, progress)
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// repository is a conversation with one repository, authenticated once for its manifests and blobs. Goroutines may share it.
+// repository is a conversation with one repository, authenticated once for its manifests and blobs.
+// Goroutines may share it.
 //
-// The pulling side of go-containerregistry is not used: it reads a manifest's digest from a header for one old media
-// type, where a registry could pass anything off as the signed manifest.
+// The pulling side of go-containerregistry is not used: it reads a manifest's digest from a header
+// for one old media type, where a registry could pass anything off as the signed manifest.
 type repository struct {
 	name             name.Repository
 	client           *http.Client
@@ -27,7 +28,8 @@ type repository struct {
 	noCredentials    error // why there are none, when there should be
 }
 
-// authenticate asks the registry for a challenge and answers it, for the scope transport.PullScope or PushScope.
+// authenticate asks the registry for a challenge and answers it, for the scope transport.PullScope
+// or PushScope.
 func (c *Client) authenticate(ctx context.Context, named name.Repository, scope string) (*repository, error) {
 	credentials, noCredentials := authn.Resolve(ctx, c.keychain, named)
 	if noCredentials != nil {
@@ -55,8 +57,8 @@ func (r *repository) explain(err error) error {
 	return Scrub(err)
 }
 
-// url is where the registry has something of this repository. The scheme becomes the one the registry was reached by when
-// it was authenticated to.
+// url is where the registry has something of this repository. The scheme becomes the one the
+// registry was reached by when it was authenticated to.
 func (r *repository) url(kind, identifier string) string {
 	return fmt.Sprintf("https://%s/v2/%s/%s/%s", r.name.RegistryStr(), r.name.RepositoryStr(), kind, identifier)
 }
@@ -88,11 +90,13 @@ func (r *repository) get(ctx context.Context, kind, identifier string, header ht
 	return r.do(req, expected...)
 }
 
-// acceptedManifests is the header Kubewarden sends: some registries answer with the first type they can convert to.
+// acceptedManifests is the header Kubewarden sends: some registries answer with the first type they
+// can convert to.
 const acceptedManifests = string(types.DockerManifestSchema2 + ", " + types.DockerManifestList + ", " +
 	types.OCIManifestSchema1 + ", " + types.OCIImageIndex)
 
-// manifest returns a manifest and the digest of its bytes, which is the one asked for if ref has one.
+// manifest returns a manifest and the digest of its bytes, which is the one asked for if ref has
+// one.
 func (r *repository) manifest(ctx context.Context, ref name.Reference) (name.Digest, []byte, error) {
 	manifest, err := r.described(ctx, ref)
 	return manifest.Digest, manifest.Content, err

@@ -15,10 +15,11 @@ import (
 
 const emptyConfig = "{}"
 
-// Push uploads a module as the single layer of an image manifest and tags it as ref says. Annotations are the policy's;
-// those ManifestAnnotations drops are not pushed. The digest is computed here, from the manifest's canonical JSON: the
-// same module and annotations have the same digest everywhere. A registry that names another one for what it stored is an
-// error. The error is a *PushError.
+// Push uploads a module as the single layer of an image manifest and tags it as ref says.
+// Annotations are the policy's; those ManifestAnnotations drops are not pushed. The digest is
+// computed here, from the manifest's canonical JSON: the same module and annotations have the same
+// digest everywhere. A registry that names another one for what it stored is an error. The error is
+// a *PushError.
 func (c *Client) Push(ctx context.Context, ref Reference, module []byte, annotations map[string]string) (name.Digest, error) {
 	digest, err := c.push(ctx, ref, module, annotations)
 	if err != nil {
@@ -56,9 +57,9 @@ func (c *Client) push(ctx context.Context, ref Reference, module []byte, annotat
 	return digest, to.putManifest(ctx, destination.Identifier(), content)
 }
 
-// ManifestAnnotations returns the annotations of a policy's metadata that its manifest gets: the single-line ones, without
-// surrounding white space, and org.opencontainers.image.source from io.kubewarden.policy.source. Dropped names the others,
-// sorted.
+// ManifestAnnotations returns the annotations of a policy's metadata that its manifest gets: the
+// single-line ones, without surrounding white space, and org.opencontainers.image.source from
+// io.kubewarden.policy.source. Dropped names the others, sorted.
 func ManifestAnnotations(metadata map[string]string) (annotations map[string]string, dropped []string) {
 	annotations = map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
@@ -78,8 +79,9 @@ func ManifestAnnotations(metadata map[string]string) (annotations map[string]str
 	return annotations, dropped
 }
 
-// policyManifest is the manifest of a policy, its fields in the order canonical JSON wants. It names no media type of its
-// own, since Kubewarden's does not, and the two must have the same digest.
+// policyManifest is the manifest of a policy, its fields in the order canonical JSON wants. It
+// names no media type of its own, since Kubewarden's does not, and the two must have the same
+// digest.
 type policyManifest struct {
 	Annotations   map[string]string `json:"annotations,omitempty"`
 	Config        descriptor        `json:"config"`

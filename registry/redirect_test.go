@@ -8,7 +8,8 @@ import (
 	"policy-server/registry"
 )
 
-// TestRedirectsToAnotherHost has a registry that keeps its blobs elsewhere, with a token in the address.
+// TestRedirectsToAnotherHost has a registry that keeps its blobs elsewhere, with a token in the
+// address.
 func TestRedirectsToAnotherHost(t *testing.T) {
 	const token = "?signature=hunter2"
 	for _, test := range []struct {
@@ -61,7 +62,8 @@ func TestRedirectsToAnotherHost(t *testing.T) {
 	}
 }
 
-// TestRedirectedDownloads holds that the address of a plain module, which may hold a token, is not told to where it leads.
+// TestRedirectedDownloads holds that the address of a plain module, which may hold a token, is not
+// told to where it leads.
 func TestRedirectedDownloads(t *testing.T) {
 	storage, s := tlsServer(t), tlsServer(t)
 	storage.setAnswer(func(w http.ResponseWriter, r *http.Request) {

@@ -18,8 +18,8 @@ const (
 	SchemeFile     = "file"     // a local file, used in place
 )
 
-// Reference says where a module is, as an operator wrote it. It is made by ParseReference only, is immutable and can be
-// compared with ==. The zero Reference names nothing.
+// Reference says where a module is, as an operator wrote it. It is made by ParseReference only, is
+// immutable and can be compared with ==. The zero Reference names nothing.
 type Reference struct {
 	written  string
 	scheme   string
@@ -37,10 +37,12 @@ type InvalidReferenceError struct {
 
 func (e *InvalidReferenceError) Error() string { return "Invalid OCI image reference: " + e.Reason }
 
-// ParseReference reads the URI forms a policy's module may have: registry://HOST[:PORT]/REPO[:TAG][@DIGEST], the same
-// without the scheme, https://…, http://… and file:///PATH. Blanks around the text are dropped.
+// ParseReference reads the URI forms a policy's module may have:
+// registry://HOST[:PORT]/REPO[:TAG][@DIGEST], the same without the scheme, https://…, http://… and
+// file:///PATH. Blanks around the text are dropped.
 //
-// Errors: "unknown scheme: S"; *InvalidReferenceError; or what is wrong with the URL, never quoting user information.
+// Errors: "unknown scheme: S"; *InvalidReferenceError; or what is wrong with the URL, never quoting
+// user information.
 func ParseReference(s string) (Reference, error) {
 	text := strings.TrimFunc(s, func(r rune) bool { return r <= ' ' })
 	scheme, rest, found := strings.Cut(text, "://")
@@ -123,8 +125,8 @@ func parseFile(written, text string) (Reference, error) {
 	return Reference{written: written, scheme: SchemeFile, path: u.EscapedPath(), file: u.Path}, nil
 }
 
-// parseURL resolves dot segments, which would climb out of the store's directory, and leaves the text out of its errors,
-// since it may hold a password.
+// parseURL resolves dot segments, which would climb out of the store's directory, and leaves the
+// text out of its errors, since it may hold a password.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -146,21 +148,23 @@ func checkPort(port string) error {
 	return nil
 }
 
-// String returns the text as it was written, except that a password is masked. A token may be in its query: use URI in
-// messages.
+// String returns the text as it was written, except that a password is masked. A token may be in
+// its query: use URI in messages.
 func (r Reference) String() string { return r.written }
 
-// URI returns SCHEME://HOST[:PORT]/PATH, by which the local store knows the module: no user information, no query.
+// URI returns SCHEME://HOST[:PORT]/PATH, by which the local store knows the module: no user
+// information, no query.
 func (r Reference) URI() string { return r.scheme + "://" + r.host + r.path }
 
 // Scheme returns one of the Scheme constants; empty for the zero Reference.
 func (r Reference) Scheme() string { return r.scheme }
 
-// Host returns host[:port], the key of Sources; empty for files. A registry's port is kept as written, the default port
-// of http and https is dropped.
+// Host returns host[:port], the key of Sources; empty for files. A registry's port is kept as
+// written, the default port of http and https is dropped.
 func (r Reference) Host() string { return r.host }
 
-// server returns who is asked, which is not what Host says where Docker Hub is meant and not written.
+// server returns who is asked, which is not what Host says where Docker Hub is meant and not
+// written.
 func (r Reference) server() string {
 	if r.scheme == SchemeRegistry {
 		return r.image.reference().Context().RegistryStr()
@@ -168,12 +172,13 @@ func (r Reference) server() string {
 	return r.host
 }
 
-// FilePath returns the path of a file reference, percent-escapes decoded; empty for the other schemes.
+// FilePath returns the path of a file reference, percent-escapes decoded; empty for the other
+// schemes.
 func (r Reference) FilePath() string { return r.file }
 
-// OCI returns the image reference of a registry module, with Docker Hub ("index.docker.io") and the tag "latest" as
-// defaults; where tag and digest are both written, the digest is it. The error is an *InvalidReferenceError for every
-// other scheme.
+// OCI returns the image reference of a registry module, with Docker Hub ("index.docker.io") and the
+// tag "latest" as defaults; where tag and digest are both written, the digest is it. The error is
+// an *InvalidReferenceError for every other scheme.
 func (r Reference) OCI() (name.Reference, error) {
 	if r.scheme != SchemeRegistry {
 		return nil, &InvalidReferenceError{
@@ -183,7 +188,8 @@ func (r Reference) OCI() (name.Reference, error) {
 	return r.image.reference(), nil
 }
 
-// movable reports whether the reference asks for the newest module: the tag latest, written or implied, without digest.
+// movable reports whether the reference asks for the newest module: the tag latest, written or
+// implied, without digest.
 func (r Reference) movable() bool {
 	return r.scheme == SchemeRegistry && r.image.digest == "" && r.image.tag == name.DefaultTag
 }

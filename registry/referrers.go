@@ -14,9 +14,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// referrersGuard makes an endpoint for referrers that answers 200 with something else than an index, such as a proxy's login
-// page, one that is not there: libraries then read and write the index under the fallback tag. Without it, signing
-// takes such a page for a registry that lists the signature by itself, and nobody finds the signature again.
+// referrersGuard makes an endpoint for referrers that answers 200 with something else than an
+// index, such as a proxy's login page, one that is not there: libraries then read and write the
+// index under the fallback tag. Without it, signing takes such a page for a registry that lists the
+// signature by itself, and no verifier finds the signature again.
 //
 // API: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers
 type referrersGuard struct{ next http.RoundTripper } // bounds what is read
@@ -56,10 +57,12 @@ func isIndex(body []byte) bool {
 	return json.Unmarshal(body, &index) == nil && index.SchemaVersion == 2 && index.Manifests != nil
 }
 
-// ReferrersAnswer is what a registry's endpoint for referrers answered in place of an index. Goroutines may share it.
+// ReferrersAnswer is what a registry's endpoint for referrers answered in place of an index.
+// Goroutines may share it.
 type ReferrersAnswer struct{ odd atomic.Pointer[string] }
 
-// String says what it was: `512 bytes of "text/html"`; "" when the endpoint answered properly, or said that it is not there.
+// String says what it was: `512 bytes of "text/html"`; "" when the endpoint answered properly, or
+// said that it is not there.
 func (a *ReferrersAnswer) String() string {
 	if odd := a.odd.Load(); odd != nil {
 		return *odd
@@ -69,7 +72,8 @@ func (a *ReferrersAnswer) String() string {
 
 type referrersKey struct{}
 
-// WatchReferrers returns a context under which requests by Client.RemoteOptions note what the endpoint for referrers answers.
+// WatchReferrers returns a context under which requests by Client.RemoteOptions note what the
+// endpoint for referrers answers.
 func WatchReferrers(ctx context.Context) (context.Context, *ReferrersAnswer) {
 	answer := new(ReferrersAnswer)
 	return context.WithValue(ctx, referrersKey{}, answer), answer

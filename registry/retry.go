@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// Retries says how often, and after what pauses, a request is sent again that failed for a reason that may pass. The zero
-// value has the defaults.
+// Retries says how often, and after what pauses, a request is sent again that failed for a reason
+// that may pass. The zero value has the defaults.
 type Retries struct {
 	Attempts   int           // all in all; zero: DefaultAttempts, 1: nothing is sent again
 	FirstPause time.Duration // doubles from pause to pause, up to longestPause; zero: DefaultFirstPause
 }
 
-// The pauses of the defaults add up to three seconds: a registry that restarts behind a load balancer is back by then, and
-// a mistyped host is reported while the operator still looks.
+// The pauses of the defaults add up to three seconds: a registry that restarts behind a load
+// balancer is back by then, and a mistyped host is reported while the operator still looks.
 const (
 	DefaultAttempts   = 5
 	DefaultFirstPause = 200 * time.Millisecond
 )
 
-// longestPause bounds a pause, also one that a server asks for: Docker Hub's quota renews after hours, in which nobody
-// wants a start to hang without a word.
+// longestPause bounds a pause, also one that a server asks for: Docker Hub's quota renews after
+// hours, in which no operator wants a start to hang without a word.
 const longestPause = 30 * time.Second
 
 func (r Retries) attempts() int {
@@ -38,8 +38,9 @@ func (r Retries) attempts() int {
 	return r.Attempts
 }
 
-// pause waits between a failed attempt, the first being 1, and the next: as long as asked, or longer from attempt to
-// attempt if nobody asks. It returns false when there shall be no next attempt: there were enough, or ctx ends sooner.
+// pause waits between a failed attempt, the first being 1, and the next: as long as asked, or
+// longer from attempt to attempt if the server names no time. It returns false when there shall be
+// no next attempt: there were enough, or ctx ends sooner.
 func (r Retries) pause(ctx context.Context, attempt int, asked time.Duration) bool {
 	pause := r.length(attempt, asked)
 	if deadline, ok := ctx.Deadline(); attempt >= r.attempts() || (ok && time.Until(deadline) <= pause) {
@@ -66,13 +67,15 @@ func (r Retries) length(attempt int, asked time.Duration) time.Duration {
 	for range attempt - 1 {
 		pause = min(2*pause, longestPause)
 	}
-	// Up to half of it is left to chance: many servers that lost one registry must not come back as one.
+	// Up to half of it is left to chance: many servers that lost one registry must not come back as
+	// one.
 	return pause - rand.N(pause/2+1)
 }
 
-// retrying sends a request again when no connection came about or broke, and when the server says that it is in trouble
-// (5xx) or that there were too many requests (429). Other answers are final. Methods other than GET and HEAD may have done
-// their work before the trouble: they are sent again only when the server says that it did not take them.
+// retrying sends a request again when no connection came about or broke, and when the server says
+// that it is in trouble (5xx) or that there were too many requests (429). Other answers are final.
+// Methods other than GET and HEAD may have done their work before the trouble: they are sent again
+// only when the server says that it did not take them.
 type retrying struct {
 	next    http.RoundTripper
 	retries Retries
@@ -126,9 +129,10 @@ func inTrouble(status int) bool {
 	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
 }
 
-// transient reports whether a connection may come about the next time. A certificate that nobody vouches for and a host
-// without an address are no matters of time; neither is a server that was silent when it was called or took a request
-// and fell silent, after which everybody has waited long enough.
+// transient reports whether a connection may come about the next time. A certificate that nobody
+// vouches for and a host without an address are no matters of time; neither is a server that was
+// silent when it was called or took a request and fell silent, after which everybody has waited
+// long enough.
 func transient(err error) bool {
 	var (
 		lookup    *net.DNSError
@@ -148,8 +152,9 @@ func transient(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// silent reports whether a server let a whole timeout pass: it took no connection, did not shake hands, or stalled. A
-// connection that broke after its time is another thing: the network says so, and may mend.
+// silent reports whether a server let a whole timeout pass: it took no connection, did not shake
+// hands, or stalled. A connection that broke after its time is another thing: the network says so,
+// and may mend.
 func silent(err error) bool {
 	var (
 		stalled   *StalledError
@@ -162,8 +167,8 @@ func silent(err error) bool {
 	return errors.As(err, &stalled) || (errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// streamError is what an HTTP/2 connection breaks off one of its streams with. The type of net/http is hidden, but gives
-// itself to errors.As for any with the same fields.
+// streamError is what an HTTP/2 connection breaks off one of its streams with. The type of net/http
+// is hidden, but gives itself to errors.As for any with the same fields.
 type streamError struct {
 	StreamID uint32
 	Code     uint32
@@ -172,8 +177,8 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream error: code %d", e.Code) }
 
-// retryAfter reads the header of that name: seconds or a date, by RFC 9110, section 10.2.3. It is 0 when there is none or
-// it cannot be read.
+// retryAfter reads the header of that name: seconds or a date, by RFC 9110, section 10.2.3. It is 0
+// when there is none or it cannot be read.
 func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	if resp == nil {
 		return 0

@@ -87,7 +87,8 @@ func TestRetriesOfPlainModules(t *testing.T) {
 	}
 }
 
-// TestRetryAfter holds that the pause is the one that a registry asks for, by the clock's lower bound only.
+// TestRetryAfter holds that the pause is the one that a registry asks for, by the clock's lower
+// bound only.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -95,7 +96,8 @@ func TestRetryAfter(t *testing.T) {
 		header func() string
 	}{
 		{"seconds", func() string { return "1" }},
-		// The format knows no parts of seconds: a date two seconds ahead is more than one second away.
+		// The format knows no parts of seconds: a date two seconds ahead is more than one second
+		// away.
 		{"date", func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -211,8 +213,9 @@ func TestSilentServers(t *testing.T) {
 	}
 }
 
-// TestSilentHandshake has a server that takes connections and does not shake hands: nobody waits for it again and again,
-// and the hint is about that, not about plain HTTP, which is tried behind it and refused.
+// TestSilentHandshake has a server that takes connections and does not shake hands: nobody waits
+// for it again and again, and the hint is about that, not about plain HTTP, which is tried behind
+// it and refused.
 func TestSilentHandshake(t *testing.T) {
 	t.Parallel()
 	listener := listen(t, "127.0.0.1:0")
@@ -246,7 +249,8 @@ func TestSilentHandshake(t *testing.T) {
 	}
 }
 
-// TestCalledOff has somebody give up while a server is silent: what is left to try is not tried, nor complained about.
+// TestCalledOff has somebody give up while a server is silent: what is left to try is not tried,
+// nor complained about.
 func TestCalledOff(t *testing.T) {
 	t.Parallel()
 	listener := listen(t, "127.0.0.1:0")
@@ -295,7 +299,8 @@ func first(n int, content []byte, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// TestSlowIsNotSilent has a registry that takes several times the stall timeout for one layer, but never pauses that long.
+// TestSlowIsNotSilent has a registry that takes several times the stall timeout for one layer, but
+// never pauses that long.
 func TestSlowIsNotSilent(t *testing.T) {
 	t.Parallel()
 	const timeout, steps = 3 * time.Second, 6
@@ -355,7 +360,8 @@ func TestCrumbs(t *testing.T) {
 	}
 }
 
-// TestEndlessGreeting has a registry that talks for as long as anybody listens, before it was asked for anything.
+// TestEndlessGreeting has a registry that talks for as long as anybody listens, before it was asked
+// for anything.
 func TestEndlessGreeting(t *testing.T) {
 	s := plainServer(t)
 	s.push(t, "manifests/p:1", large())

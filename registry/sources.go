@@ -149,8 +149,8 @@ func (r *sourcesReader) proxies(v document.Value) *Proxies {
 	m, _ := r.fields(v, "http_proxy", "https_proxy", "no_proxy")
 	address := func(key string) string {
 		text := sourcesText(m.Optional(key))
-		// A proxy that cannot be parsed would be passed by in silence. It is not quoted: it may hold a
-		// password.
+		// A proxy that cannot be parsed would be passed by in silence. It is not quoted: it may
+		// hold a password.
 		if text != "" && !isProxyAddress(text) {
 			m.Field(key).Fault("invalid proxy address, expected http://HOST:PORT")
 		}

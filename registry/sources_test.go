@@ -129,7 +129,8 @@ func TestParseSourcesByteList(t *testing.T) {
 	}
 }
 
-// TestParseSourcesFaults reads every file of testdata/sources, whose message is in a file of the same name.
+// TestParseSourcesFaults reads every file of testdata/sources, whose message is in a file of the
+// same name.
 func TestParseSourcesFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/sources/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -193,7 +194,8 @@ func FuzzParseSources(f *testing.F) {
 				if (authority.Path == "") == (authority.Data == nil) {
 					t.Errorf("authority of %q: got %+v, want exactly one of path and data", host, authority)
 				}
-				// What the parser lets through must not fail for its content when a client is opened.
+				// What the parser lets through must not fail for its content when a client is
+				// opened.
 				_, err := registry.Open(registry.Config{Sources: registry.Sources{
 					SourceAuthorities: map[string][]registry.Authority{host: {{Data: authority.Data}}},
 				}})

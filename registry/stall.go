@@ -9,15 +9,17 @@ import (
 	"time"
 )
 
-// DefaultStallTimeout is how long a server may keep silent. There is no limit on a whole download: a large module over a
-// slow line takes as long as it takes, while a dead line carries nothing at all.
+// DefaultStallTimeout is how long a server may keep silent. There is no limit on a whole download:
+// a large module over a slow line takes as long as it takes, while a dead line carries nothing at
+// all.
 const DefaultStallTimeout = 30 * time.Second
 
-// leastProgress is what a server must send within the stall timeout, unless its answer ends. Byte by byte, a manifest could
-// last for years; the slowest of lines carry more than this.
+// leastProgress is what a server must send within the stall timeout, unless its answer ends. Byte
+// by byte, a manifest could last for years; the slowest of lines carry more than this.
 const leastProgress = 8 << 10
 
-// StalledError reports a server that took nothing for a whole stall timeout, or sent nothing or next to nothing.
+// StalledError reports a server that took nothing for a whole stall timeout, or sent nothing or
+// next to nothing.
 type StalledError struct {
 	Host  string
 	After time.Duration
@@ -32,8 +34,9 @@ func (e *StalledError) Hint() string {
 	return fmt.Sprintf("check that %q works and that no firewall or proxy on the way drops its answers", e.Host)
 }
 
-// stallGuard gives up a request on which nothing moves: no connection, no piece of its body taken, no header, or less than
-// leastProgress of the answer. The clock runs only while somebody waits for the server, so a reader may take its time.
+// stallGuard gives up a request on which nothing moves: no connection, no piece of its body taken,
+// no header, or less than leastProgress of the answer. The clock runs only while somebody waits for
+// the server, so a reader may take its time.
 type stallGuard struct {
 	next    http.RoundTripper
 	timeout time.Duration
@@ -102,7 +105,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// watchedAnswer starts the time anew with each leastProgress bytes, and counts only what reads take of it.
+// watchedAnswer starts the time anew with each leastProgress bytes, and counts only what reads take
+// of it.
 type watchedAnswer struct {
 	io.ReadCloser
 	watch *watch

@@ -18,17 +18,20 @@ import (
 //	ROOT/SCHEME/HOST[:PORT]/DIRECTORY/…/FILE[:TAG]
 //	ROOT/registry/ghcr.io/kubewarden/policies/pod-privileged:v0.2.2
 //
-// It vouches for nothing: a file is what its name says only as long as nobody else writes there. Several goroutines and
-// processes may share one directory; a file appears in it whole or not at all.
+// It vouches for nothing: a file is what its name says only as long as no other program writes
+// there. Several goroutines and processes may share one directory; a file appears in it whole or
+// not at all.
 type Store struct {
 	root string
 }
 
-// NewStore returns the store below root, which need not exist. An empty root is a store that keeps nothing.
+// NewStore returns the store below root, which need not exist. An empty root is a store that keeps
+// nothing.
 func NewStore(root string) Store { return Store{root: root} }
 
-// Path returns the file that holds, or would hold, the module. References to the tag latest end in ":latest" whether or
-// not the tag was written. Files named by a file reference are never stored: their path is their own.
+// Path returns the file that holds, or would hold, the module. References to the tag latest end in
+// ":latest" whether or not the tag was written. Files named by a file reference are never stored:
+// their path is their own.
 func (s Store) Path(ref Reference) string {
 	if ref.scheme == SchemeFile {
 		return ref.file
@@ -36,7 +39,8 @@ func (s Store) Path(ref Reference) string {
 	return filepath.Join(s.root, storeName(ref, goruntime.GOOS))
 }
 
-// storeName is Path below the root. A reference's host and path hold no ".." element: ParseReference sees to that.
+// storeName is Path below the root. A reference's host and path hold no ".." element:
+// ParseReference sees to that.
 func storeName(ref Reference, goos string) string {
 	path := ref.host + ref.path
 	if ref.movable() && !strings.HasSuffix(path, ":latest") {
@@ -61,7 +65,8 @@ func (s Store) holds(ref Reference) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// load reads the stored module; fs.ErrNotExist when there is none, *TooLargeError above limit bytes.
+// load reads the stored module; fs.ErrNotExist when there is none, *TooLargeError above limit
+// bytes.
 func (s Store) load(ref Reference, limit int64) ([]byte, error) {
 	if s.root == "" {
 		return nil, fs.ErrNotExist
@@ -69,7 +74,8 @@ func (s Store) load(ref Reference, limit int64) ([]byte, error) {
 	return readFile(s.Path(ref), "module", limit)
 }
 
-// save writes the module aside and renames it into place, so that a crash leaves the old file or the new one.
+// save writes the module aside and renames it into place, so that a crash leaves the old file or
+// the new one.
 func (s Store) save(ref Reference, module []byte) error {
 	if s.root == "" {
 		return nil

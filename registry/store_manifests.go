@@ -11,16 +11,17 @@ import (
 //
 //	ROOT/manifests/sha256/HEX
 //
-// A manifest is the link between the digest in a reference and that of the module's file: with it, what is stored is
-// proven to be what the reference means, whoever wrote it, and the registry need not be asked. Kubewarden leaves such a
-// directory alone.
+// A manifest is the link between the digest in a reference and that of the module's file: with it,
+// what is stored is proven to be what the reference means, by any writer, and the registry need
+// not be asked. Kubewarden leaves such a directory alone.
 
 // manifestPath is where the manifest with that SHA-256 digest is kept.
 func (s Store) manifestPath(digest string) string {
 	return filepath.Join(s.root, "manifests", "sha256", strings.TrimPrefix(digest, "sha256:"))
 }
 
-// keepManifests stores manifests under their digests. It may fail in silence: a store without them is as good, but slower.
+// keepManifests stores manifests under their digests. It may fail in silence: a store without them
+// is as good, but slower.
 func (s Store) keepManifests(manifests [][]byte) {
 	if s.root == "" {
 		return
@@ -41,8 +42,9 @@ func (s Store) loadManifest(digest string, limit int64) ([]byte, error) {
 	return content, checkSHA256(content, strings.TrimPrefix(digest, "sha256:"))
 }
 
-// fetchFromStore is fetch by the stored manifests of a reference by digest, if a file for the module is in the store too.
-// Whether that file is the layer's content layerContent checks. The error says what is missing.
+// fetchFromStore is fetch by the stored manifests of a reference by digest, if a file for the
+// module is in the store too. Whether that file is the layer's content layerContent checks. The
+// error says what is missing.
 func (c *Client) fetchFromStore(ref Reference) (*Artifact, error) {
 	switch {
 	case !ref.pinned():

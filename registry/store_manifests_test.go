@@ -12,7 +12,8 @@ import (
 	"policy-server/registry/internal/proof"
 )
 
-// TestPinnedModules pulls a module by digest, changes the store and the registry, and pulls it again.
+// TestPinnedModules pulls a module by digest, changes the store and the registry, and pulls it
+// again.
 func TestPinnedModules(t *testing.T) {
 	down := func(_ *testing.T, s *server, _ string) { s.CloseClientConnections(); s.Listener.Close() }
 	absent := func(_ *testing.T, s *server, _ string) { s.setAnswer(http.NotFound) }
@@ -89,8 +90,8 @@ func TestPinnedIndex(t *testing.T) {
 	}
 }
 
-// TestTagsAreNeverProven holds that a tag's module is not taken from the store for what the tag means, however much of it
-// is there.
+// TestTagsAreNeverProven holds that a tag's module is not taken from the store for what the tag
+// means, however much of it is there.
 func TestTagsAreNeverProven(t *testing.T) {
 	s, dir := plainServer(t), t.TempDir()
 	digest := s.push(t, "p:1", wasm("policy"))

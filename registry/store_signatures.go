@@ -13,10 +13,11 @@ import (
 //
 //	ROOT/signatures/registry/HOST[:PORT]/DIRECTORY/…/FILE@sha256:HEX
 //
-// They are registry/verify's, which verifies what it finds here as if it came from a registry, so that nobody gains by
-// writing them. Kubewarden leaves such a directory alone.
+// They are registry/verify's, which verifies what it finds here as if it came from a registry, so
+// that an attacker gains nothing by writing them. Kubewarden leaves such a directory alone.
 
-// signaturesPath is where the signatures of d are kept: by repository too, for another one may have others, or none.
+// signaturesPath is where the signatures of d are kept: by repository too, for another one may have
+// others, or none.
 func (s Store) signaturesPath(d name.Digest) (string, error) {
 	ref, err := ParseReference(SchemeRegistry + "://" + d.Name())
 	if err != nil {
@@ -25,8 +26,8 @@ func (s Store) signaturesPath(d name.Digest) (string, error) {
 	return filepath.Join(s.root, "signatures", storeName(ref, goruntime.GOOS)), nil
 }
 
-// KeepSignatures stores content as the signatures of d, in place of those stored before; nil content removes them. A store
-// that keeps nothing keeps none.
+// KeepSignatures stores content as the signatures of d, in place of those stored before; nil
+// content removes them. A store that keeps nothing keeps none.
 func (s Store) KeepSignatures(d name.Digest, content []byte) error {
 	if s.root == "" {
 		return nil
@@ -44,8 +45,8 @@ func (s Store) KeepSignatures(d name.Digest, content []byte) error {
 	return replaceFile(path, content)
 }
 
-// KeptSignatures returns what was stored as the signatures of d: foreign bytes. The error is fs.ErrNotExist when there are
-// none, a *TooLargeError above limit bytes.
+// KeptSignatures returns what was stored as the signatures of d: foreign bytes. The error is
+// fs.ErrNotExist when there are none, a *TooLargeError above limit bytes.
 func (s Store) KeptSignatures(d name.Digest, limit int64) ([]byte, error) {
 	if s.root == "" {
 		return nil, fs.ErrNotExist

@@ -13,8 +13,8 @@ import (
 	"policy-server/registry"
 )
 
-// TestKeptSignatures holds that signatures are kept by repository and digest, replaced, removed, and never outside of the
-// store.
+// TestKeptSignatures holds that signatures are kept by repository and digest, replaced, removed,
+// and never outside of the store.
 func TestKeptSignatures(t *testing.T) {
 	dir := t.TempDir()
 	store := registry.NewStore(dir)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// These tests are inside the package for the layout of another operating system than the one they run on.
+// These tests are inside the package for the layout of another operating system than the one they
+// run on.
 func TestStoreLayout(t *testing.T) {
 	hex := strings.Repeat("a", 64)
 	for _, test := range []struct {

@@ -103,7 +103,8 @@ func (s *server) setAnswer(f http.HandlerFunc) {
 	s.answer = f
 }
 
-// count returns how many requests there were of the method, or of any if it is empty, with the part in their paths.
+// count returns how many requests there were of the method, or of any if it is empty, with the part
+// in their paths.
 func (s *server) count(method, part string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +160,8 @@ func (s *server) put(t *testing.T, path, mediaType string, manifest []byte) {
 	}
 }
 
-// pushIndex puts a module into the server as this platform's entry of an index, and returns the index's digest.
+// pushIndex puts a module into the server as this platform's entry of an index, and returns the
+// index's digest.
 func (s *server) pushIndex(t *testing.T, path string, module []byte) string {
 	t.Helper()
 	repository, _, _ := strings.Cut(path, ":")

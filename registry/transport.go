@@ -16,16 +16,18 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// connections decides, for every request of a client, which way it may leave. It stands below all libraries, so that
-// their own ideas (plain HTTP to local addresses, redirects) cannot widen what the sources allow:
+// connections decides, for every request of a client, which way it may leave. It stands below all
+// libraries, so that their own ideas (plain HTTP to local addresses, redirects) cannot widen what
+// the sources allow:
 //
 //	host listed in       requests to https://                            requests to http://
 //	nothing              HTTPS, the system's authorities                 refused
 //	source_authorities   HTTPS, the system's authorities and the host's  refused
 //	insecure_sources     as above; HTTPS, any certificate; plain HTTP    plain HTTP
 //
-// The next way is tried when the connection fails, not when the server answers with an error: an absent tag must not
-// send credentials out in clear. The way that worked is remembered for the host until it fails.
+// The next way is tried when the connection fails, not when the server answers with an error: an
+// absent tag must not send credentials out in clear. The way that worked is remembered for the host
+// until it fails.
 type connections struct {
 	insecure    map[string]bool
 	verified    http.RoundTripper            // the system's authorities; plain HTTP too
@@ -67,7 +69,8 @@ func proxyFunc(proxies *Proxies) func(*url.URL) (*url.URL, error) {
 	return section.ProxyFunc()
 }
 
-// environmentProxies reads the proxy variables. As in Kubewarden, and unlike in Go, the names in upper case win.
+// environmentProxies reads the proxy variables. As in Kubewarden, and unlike in Go, the names in
+// upper case win.
 func environmentProxies() *httpproxy.Config {
 	proxies := httpproxy.FromEnvironment()
 	for name, proxy := range map[string]*string{
@@ -90,7 +93,8 @@ func newTransport(proxy func(*url.URL) (*url.URL, error), tlsConfig *tls.Config)
 		ForceAttemptHTTP2:   true,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // digests and ranges are of the bytes as they are
-		// A connection that died without a word would otherwise be used for every further request until TCP notices.
+		// A connection that died without a word would otherwise be used for every further request
+		// until TCP notices.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second},
 	}
 }
@@ -98,9 +102,10 @@ func newTransport(proxy func(*url.URL) (*url.URL, error), tlsConfig *tls.Config)
 // maxRedirects is what browsers and net/http follow.
 const maxRedirects = 10
 
-// followRedirect is the CheckRedirect of our requests. Where they may go is decided by connections, and credentials are
-// attached below it, for the registry's own host only. The headers of the redirected request are not for others either:
-// the address a module was asked for may hold a token, and Referer would pass it on.
+// followRedirect is the CheckRedirect of our requests. Where they may go is decided by connections,
+// and credentials are attached below it, for the registry's own host only. The headers of the
+// redirected request are not for others either: the address a module was asked for may hold a
+// token, and Referer would pass it on.
 func followRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return fmt.Errorf("stopped after %d redirects", maxRedirects)
@@ -113,7 +118,8 @@ func followRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// hostKey makes a host comparable. go-containerregistry asks index.docker.io for what everybody calls docker.io.
+// hostKey makes a host comparable. go-containerregistry asks index.docker.io for what everybody
+// calls docker.io.
 func hostKey(host string) string {
 	host = strings.ToLower(host)
 	if host == "docker.io" {
@@ -189,8 +195,8 @@ func (c *connections) tryEachWay(req *http.Request, host string) (*http.Response
 	return nil, failure
 }
 
-// replayable reports whether the request can be sent again after a failed attempt used up its body. Requests whose body
-// cannot be are sent once, the way the host is known to be reached.
+// replayable reports whether the request can be sent again after a failed attempt used up its body.
+// Requests whose body cannot be are sent once, the way the host is known to be reached.
 func replayable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }

@@ -129,7 +129,8 @@ func TestInsecureWayIsRemembered(t *testing.T) {
 	wantModule(t, got, err, wasm("policy"))
 }
 
-// TestRefusalsAreAnswers has an insecure source whose verified HTTPS works: what it refuses is not asked for in clear.
+// TestRefusalsAreAnswers has an insecure source whose verified HTTPS works: what it refuses is not
+// asked for in clear.
 func TestRefusalsAreAnswers(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusInternalServerError} {
 		t.Run(http.StatusText(status), func(t *testing.T) {

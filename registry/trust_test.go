@@ -10,8 +10,8 @@ import (
 	"policy-server/registry/internal/proof"
 )
 
-// TestRegistryThatLies has a registry that gives other bytes than it gave, or promised, before. What Fetch said is what
-// Module returns, or there is no module.
+// TestRegistryThatLies has a registry that gives other bytes than it gave, or promised, before.
+// What Fetch said is what Module returns, or there is no module.
 func TestRegistryThatLies(t *testing.T) {
 	evil := wasm("evil!!")
 	evilManifest := []byte(manifestJSON(layerJSON(layerType, evil)))
@@ -86,7 +86,8 @@ func TestIndexEntryThatLies(t *testing.T) {
 	wantMismatch(t, err)
 }
 
-// TestWrongDigestIsFinal holds that what is wrong is not asked for again: a registry gets one try to pass something off.
+// TestWrongDigestIsFinal holds that what is wrong is not asked for again: a registry gets one try
+// to pass something off.
 func TestWrongDigestIsFinal(t *testing.T) {
 	s := plainServer(t)
 	digest := s.push(t, "p:1", wasm("policy"))

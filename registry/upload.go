@@ -14,13 +14,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// chunkSize is that of Kubewarden: large enough to be few, small enough for the limits on bodies of common proxies.
+// chunkSize is that of Kubewarden: large enough to be few, small enough for the limits on bodies of
+// common proxies.
 const chunkSize = 4 << 20
 
-// errChunks reports a registry that does not follow the rules of chunked uploads in the OCI distribution specification.
+// errChunks reports a registry that does not follow the rules of chunked uploads in the OCI
+// distribution specification.
 var errChunks = errors.New("the registry does not take chunks")
 
-// upload puts content into the repository, unless it is there. When the connection breaks, it begins again.
+// upload puts content into the repository, unless it is there. When the connection breaks, it
+// begins again.
 func (r *repository) upload(ctx context.Context, content []byte) error {
 	for attempt := 1; ; attempt++ {
 		err := r.uploadOnce(ctx, content)
@@ -30,7 +33,8 @@ func (r *repository) upload(ctx context.Context, content []byte) error {
 	}
 }
 
-// brokenOff reports whether the upload failed half-way. Where nothing was taken, retrying has asked often enough.
+// brokenOff reports whether the upload failed half-way. Where nothing was taken, retrying has asked
+// often enough.
 func brokenOff(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
@@ -56,7 +60,8 @@ func (r *repository) uploadOnce(ctx context.Context, content []byte) error {
 	return r.endUpload(ctx, location, content, digestOf(content))
 }
 
-// hasBlob asks whether a blob need not be uploaded. A registry that refuses the question as such gets the blob.
+// hasBlob asks whether a blob need not be uploaded. A registry that refuses the question as such
+// gets the blob.
 func (r *repository) hasBlob(ctx context.Context, digest string) (bool, error) {
 	resp, err := r.send(ctx, http.MethodHead, r.url("blobs", digest), nil, nil,
 		http.StatusOK, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented)
@@ -66,7 +71,8 @@ func (r *repository) hasBlob(ctx context.Context, digest string) (bool, error) {
 	return resp.StatusCode == http.StatusOK, nil
 }
 
-// beginUpload returns where the content goes, and the size the registry wants chunks to have at least.
+// beginUpload returns where the content goes, and the size the registry wants chunks to have at
+// least.
 func (r *repository) beginUpload(ctx context.Context) (location *url.URL, minChunk int, err error) {
 	resp, err := r.send(ctx, http.MethodPost, r.url("blobs", "uploads/"), nil, nil, http.StatusAccepted)
 	if err != nil {
@@ -81,7 +87,8 @@ func (r *repository) beginUpload(ctx context.Context) (location *url.URL, minChu
 	return location, minChunk, nil
 }
 
-// uploadChunks uploads content piece by piece. The error is errChunks if the registry objects to the pieces as such.
+// uploadChunks uploads content piece by piece. The error is errChunks if the registry objects to
+// the pieces as such.
 func (r *repository) uploadChunks(ctx context.Context, content []byte) error {
 	location, minChunk, err := r.beginUpload(ctx)
 	if err != nil {
@@ -108,7 +115,8 @@ func (r *repository) uploadChunks(ctx context.Context, content []byte) error {
 	return r.endUpload(ctx, location, nil, digestOf(content))
 }
 
-// chunkError tells an answer to the chunk from one that has other reasons: credentials, or trouble that may pass.
+// chunkError tells an answer to the chunk from one that has other reasons: credentials, or trouble
+// that may pass.
 func chunkError(err error) error {
 	var answer *transport.Error
 	if errors.As(err, &answer) && !isRefusal(answer) && !IsUnavailable(err) {
@@ -127,8 +135,8 @@ func (r *repository) endUpload(ctx context.Context, location *url.URL, rest []by
 	return err
 }
 
-// putManifest stores a manifest under a tag or its digest. What the registry says about where it is now must not
-// contradict its digest.
+// putManifest stores a manifest under a tag or its digest. What the registry says about where it is
+// now must not contradict its digest.
 func (r *repository) putManifest(ctx context.Context, identifier string, manifest []byte) error {
 	header := http.Header{"Content-Type": {string(types.OCIManifestSchema1)}}
 	resp, err := r.send(ctx, http.MethodPut, r.url("manifests", identifier), header, manifest,
@@ -143,8 +151,8 @@ func (r *repository) putManifest(ctx context.Context, identifier string, manifes
 	return checkManifestLocation(location, manifest)
 }
 
-// send makes a request with a body that can be sent again, and returns the answer if its status is one of those expected.
-// Its body is closed.
+// send makes a request with a body that can be sent again, and returns the answer if its status is
+// one of those expected. Its body is closed.
 func (r *repository) send(ctx context.Context, method, url string, header http.Header, body []byte, expected ...int) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {

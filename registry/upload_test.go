@@ -116,7 +116,8 @@ func TestChunkedUploads(t *testing.T) {
 	}
 }
 
-// TestPushWithoutHEAD holds that a registry which refuses to be asked whether it has a blob gets the blob.
+// TestPushWithoutHEAD holds that a registry which refuses to be asked whether it has a blob gets
+// the blob.
 func TestPushWithoutHEAD(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []int{http.StatusMethodNotAllowed, http.StatusNotImplemented} {

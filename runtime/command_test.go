@@ -24,7 +24,8 @@ func newHeld(t testing.TB, m *runtime.Module, cfg runtime.GuestConfig) *runtime.
 	return g
 }
 
-// A command must end when the context of its own request does, though the call that runs it began with another.
+// A command must end when the context of its own request does, though the call that runs it began
+// with another.
 func TestCommandDeadline(t *testing.T) {
 	g := newHeld(t, compile(t, open(t, testLimits), "wasi_obeys"), runtime.GuestConfig{})
 	first, cancel := context.WithCancel(t.Context())
@@ -50,7 +51,8 @@ func TestCommandDeadline(t *testing.T) {
 	}
 }
 
-// A command's host calls belong to the evaluation they are made in: its host, its context, its stdin.
+// A command's host calls belong to the evaluation they are made in: its host, its context, its
+// stdin.
 func TestCommandHostCalls(t *testing.T) {
 	type key struct{}
 	g := newHeld(t, compile(t, open(t, testLimits), "wasi_host_call"), runtime.GuestConfig{WarmUpHost: echoHost})
@@ -124,7 +126,8 @@ func TestCommandArguments(t *testing.T) {
 	}
 }
 
-// A command that does not get to its first read in time must not be taken for one that cannot be held.
+// A command that does not get to its first read in time must not be taken for one that cannot be
+// held.
 func TestCommandHeldTooLate(t *testing.T) {
 	g := newHeld(t, compile(t, open(t, testLimits), "wasi_polls_before_reading"), runtime.GuestConfig{Idle: time.Millisecond})
 	eventually(t, func() bool { return g.Stats().Instances == 0 })        // so that the call needs a new one
@@ -139,7 +142,8 @@ func TestCommandHeldTooLate(t *testing.T) {
 	}
 }
 
-// A command in Go, as its compiler builds it, answers the same in both modes, and each request for itself.
+// A command in Go, as its compiler builds it, answers the same in both modes, and each request for
+// itself.
 func TestGoCommand_hammer(t *testing.T) {
 	m, err := open(t, testLimits).Compile(t.Context(), guests.Command(t), runtime.WASI)
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// Config bounds what one call of a guest may use. A limit that is exceeded costs that call only. The zero value is
-// usable: a field that is 0 means its default.
+// Config bounds what one call of a guest may use. A limit that is exceeded costs that call only.
+// The zero value is usable: a field that is 0 means its default.
 type Config struct {
-	// MemoryLimit is the size in bytes an instance's memory may reach, rounded down to pages of 64 KiB; at least one
-	// page, at most 4 GiB. A guest at the limit is refused further growth; a module that starts beyond it does not
-	// compile. Default 128 MiB.
+	// MemoryLimit is the size in bytes an instance's memory may reach, rounded down to pages of 64
+	// KiB; at least one page, at most 4 GiB. A guest at the limit is refused further growth; a
+	// module that starts beyond it does not compile. Default 128 MiB.
 	MemoryLimit int64
 
 	// OutputLimit is the size in bytes of one answer. Default 16 MiB.
@@ -21,16 +21,17 @@ type Config struct {
 	// HostCallLimit is the size in bytes of what a guest sends in one host call. Default 4 MiB.
 	HostCallLimit int
 
-	// CodeFolder is where compiled code is kept from one start to the next; the folder is made when missing, for this
-	// user only. Without it every start compiles everything. What is damaged in it is removed and compiled again.
+	// CodeFolder is where compiled code is kept from one start to the next; the folder is made when
+	// missing, for this user only. Without it every start compiles everything. What is damaged in
+	// it is removed and compiled again.
 	CodeFolder string
 
 	// PrintLimit is how many bytes are kept of what a guest prints during one call. Default 4 KiB.
 	PrintLimit int
 }
 
-// The defaults: 128 MiB runs every published policy with room to spare, 16 MiB is ten times the largest object an
-// API server stores, and the rest follows from what guests legitimately say.
+// The defaults: 128 MiB runs every published policy with room to spare, 16 MiB is ten times the
+// largest object an API server stores, and the rest follows from what guests legitimately say.
 const (
 	defaultMemoryLimit   = 128 << 20
 	defaultOutputLimit   = 16 << 20

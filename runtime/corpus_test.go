@@ -24,8 +24,8 @@ const (
 	timedOutEarly = `interrupted during start: context deadline exceeded printed ""`
 )
 
-// corpus says what comes of a validate call to each guest of testdata, and of validate_settings where that differs
-// from valid.
+// corpus says what comes of a validate call to each guest of testdata, and of validate_settings
+// where that differs from valid.
 var corpus = []struct {
 	guest    string
 	want     string
@@ -160,8 +160,8 @@ type caller interface {
 	Call(ctx context.Context, q runtime.Question, host runtime.HostCall) (runtime.Answer, error)
 }
 
-// TestCorpus calls each guest several times, so that whatever it does is seen to cost nothing but its own call, and in
-// each way there is to come by an instance.
+// TestCorpus calls each guest several times, so that whatever it does is seen to cost nothing but
+// its own call, and in each way there is to come by an instance.
 func TestCorpus(t *testing.T) {
 	for _, way := range []struct {
 		name string
@@ -229,7 +229,8 @@ func limitOf(want string) time.Duration {
 
 // TestCorpusIsComplete fails when a guest lacks a case, its text or its binary.
 func TestCorpusIsComplete(t *testing.T) {
-	// What comes of these differs each time; see TestSurroundings, TestGuestMode and TestGuestStopsInTime.
+	// What comes of these differs each time; see TestSurroundings, TestGuestMode and
+	// TestGuestStopsInTime.
 	known := []string{"looks_around", "random_answer", "wasi_random_answer", "logs_forever"}
 	for _, tc := range corpus {
 		known = append(known, tc.guest)

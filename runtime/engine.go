@@ -21,8 +21,8 @@ type Engine struct {
 	shared uint64 // compiled modules that were there for whoever asked
 }
 
-// Open starts an engine with the limits of cfg; they are its only source of errors that a caller can mend. The caller
-// closes the engine.
+// Open starts an engine with the limits of cfg; they are its only source of errors that a caller
+// can mend. The caller closes the engine.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	limits, err := cfg.limits()
 	if err != nil {
@@ -44,9 +44,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Compile compiles a module, which can take from milliseconds to a minute by its size. The same bytes are compiled
-// once for all who ask for them, at the same time or later. It does not keep the bytes. The error is a *[CompileError],
-// [ErrClosed], or says that p is unknown. The caller closes the module, or the engine with all its modules.
+// Compile compiles a module, which can take from milliseconds to a minute by its size. The same
+// bytes are compiled once for all who ask for them, at the same time or later. It does not keep the
+// bytes. The error is a *[CompileError], [ErrClosed], or says that p is unknown. The caller closes
+// the module, or the engine with all its modules.
 func (e *Engine) Compile(ctx context.Context, module []byte, p Protocol) (*Module, error) {
 	engine, known := e.sandboxes[p]
 	if !known {
@@ -77,11 +78,13 @@ func (e *Engine) Stats() EngineStats {
 	return s
 }
 
-// Damaged returns how many entries of Config.CodeFolder were found damaged, and removed, when the engine was opened.
+// Damaged returns how many entries of Config.CodeFolder were found damaged, and removed, when the
+// engine was opened.
 func (e *Engine) Damaged() int { return e.damaged }
 
-// Close waits for running calls to end, refusing new ones, and frees the engine with all its modules. When ctx ends
-// first its error is returned, something is left unfreed, and Close may be called again.
+// Close waits for running calls to end, refusing new ones, and frees the engine with all its
+// modules. When ctx ends first its error is returned, something is left unfreed, and Close may be
+// called again.
 func (e *Engine) Close(ctx context.Context) error {
 	var errs []error
 	for _, engine := range e.sandboxes {

@@ -20,8 +20,8 @@ type (
 	// ExitError reports a WASI guest that exited with a code other than 0, or trapped.
 	ExitError = wasi.ExitError
 
-	// InterruptedError reports that the context ended while, or before, the guest ran. It unwraps to the context's
-	// error.
+	// InterruptedError reports that the context ended while, or before, the guest ran. It unwraps
+	// to the context's error.
 	InterruptedError = sandbox.InterruptedError
 )
 

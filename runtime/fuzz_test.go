@@ -13,7 +13,8 @@ import (
 	"policy-server/runtime"
 )
 
-// FuzzCompile holds that no module, whatever its bytes, does more than fail to compile or fail its own call in time.
+// FuzzCompile holds that no module, whatever its bytes, does more than fail to compile or fail its
+// own call in time.
 func FuzzCompile(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.wasm")
 	if err != nil {
@@ -50,8 +51,8 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// FuzzGuest holds that a guest which is reset comes to the same as one that is new each time, whatever code it is made
-// of. What guests print and how they fail counts too.
+// FuzzGuest holds that a guest which is reset comes to the same as one that is new each time,
+// whatever code it is made of. What guests print and how they fail counts too.
 func FuzzGuest(f *testing.F) {
 	guests, err := filepath.Glob("testdata/*.wasm")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"policy-server/runtime"
 )
 
-// TestGuestMode holds which guests are reset, which are not and why, and what becomes of their instances.
+// TestGuestMode holds which guests are reset, which are not and why, and what becomes of their
+// instances.
 func TestGuestMode(t *testing.T) {
 	const calls = 3
 	type discards = map[string]uint64
@@ -160,7 +161,8 @@ func TestWarmUpTooLate(t *testing.T) {
 	}
 }
 
-// While the image is made, host calls reach what the config says and nothing else; afterwards the caller's host.
+// While the image is made, host calls reach what the config says and nothing else; afterwards the
+// caller's host.
 func TestWarmUpHost(t *testing.T) {
 	e := open(t, testLimits)
 	for _, tc := range []struct {

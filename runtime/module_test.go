@@ -70,7 +70,8 @@ func TestCallHost(t *testing.T) {
 	}
 }
 
-// A guest must neither go on after a host call that outlived the context, nor be called with a context that is done.
+// A guest must neither go on after a host call that outlived the context, nor be called with a
+// context that is done.
 func TestCallInterrupted(t *testing.T) {
 	e := open(t, runtime.Config{})
 	slow := func(ctx context.Context, _, _ string, payload []byte) ([]byte, error) {
@@ -102,7 +103,8 @@ func TestCallInterrupted(t *testing.T) {
 	}
 }
 
-// The bytes handed over remain the caller's: a guest that reads and overwrites its stdin or memory changes nothing.
+// The bytes handed over remain the caller's: a guest that reads and overwrites its stdin or memory
+// changes nothing.
 func TestCallLeavesPayloadAlone(t *testing.T) {
 	e := open(t, runtime.Config{})
 	for _, guest := range []string{"echoes", "wasi_host_call"} {
@@ -187,7 +189,8 @@ func TestCompileAfterClose(t *testing.T) {
 	}
 }
 
-// Each caller must get the answer to its own request, whatever others do to the same modules at the same time.
+// Each caller must get the answer to its own request, whatever others do to the same modules at the
+// same time.
 func TestCall_hammer(t *testing.T) {
 	e := open(t, runtime.Config{})
 	echoes, counts, traps := compile(t, e, "echoes"), compile(t, e, "counts_calls"), compile(t, e, "traps_after_print")
@@ -214,7 +217,8 @@ func TestCall_hammer(t *testing.T) {
 	callers.Wait()
 }
 
-// What a call used must be gone after it: memory that guests filled up, and goroutines that watched deadlines.
+// What a call used must be gone after it: memory that guests filled up, and goroutines that watched
+// deadlines.
 func TestCallsLeaveNothingBehind(t *testing.T) {
 	e := open(t, runtime.Config{MemoryLimit: 16 << 20})
 	grows, loops := compile(t, e, "grows_memory"), compile(t, e, "loops_forever")

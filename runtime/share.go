@@ -20,12 +20,12 @@ type sharedCode struct {
 	users   int                              // under Engine.mu
 }
 
-// share returns the code for key, compiling it unless somebody has, or is about to: then it waits. Whoever gets it leaves
-// it once.
+// share returns the code for key, compiling it unless somebody has, or is about to: then it waits.
+// Each caller that gets it leaves it once.
 func (e *Engine) share(key codeKey, compile func() (*sandbox.Program, error)) (*Module, error) {
 	e.mu.Lock()
-	code, there := e.codes[key]
-	if !there {
+	code, found := e.codes[key]
+	if !found {
 		code = &sharedCode{key: key, compile: sync.OnceValues(compile)}
 		e.codes[key] = code
 	}
@@ -36,7 +36,7 @@ func (e *Engine) share(key codeKey, compile func() (*sandbox.Program, error)) (*
 		e.leave(code)
 		return nil, err
 	}
-	if there {
+	if found {
 		e.countShared()
 	}
 	return &Module{program: program, protocol: protocols()[key.protocol], leave: sync.OnceValue(func() bool { return e.leave(code) })}, nil

@@ -10,7 +10,8 @@ import (
 	"policy-server/runtime"
 )
 
-// TestCompile_shared holds that code is shared by those who ask for the same bytes, and freed by the last of them.
+// TestCompile_shared holds that code is shared by those who ask for the same bytes, and freed by
+// the last of them.
 func TestCompile_shared(t *testing.T) {
 	engine, err := runtime.Open(t.Context(), runtime.Config{})
 	if err != nil {
@@ -68,7 +69,8 @@ func TestCompile_failureIsNotShared(t *testing.T) {
 	}
 }
 
-// TestOpen_codeFolder holds that compiled code outlives an engine, and that damage to it is found and mended.
+// TestOpen_codeFolder holds that compiled code outlives an engine, and that damage to it is found
+// and mended.
 func TestOpen_codeFolder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "compiled")
 	code, err := os.ReadFile("testdata/counts_calls.wasm")

@@ -9,7 +9,8 @@ import (
 	"policy-server/runtime"
 )
 
-// TestSurroundings holds what a waPC guest finds around it: real clocks and randomness, and nothing else.
+// TestSurroundings holds what a waPC guest finds around it: real clocks and randomness, and nothing
+// else.
 func TestSurroundings(t *testing.T) {
 	type surroundings struct {
 		Wall, Monotonic        int64

@@ -9,8 +9,8 @@ import (
 	"policy-server/sdk"
 )
 
-// deployment returns a Deployment with this many containers, of which the last is privileged, and ten times as
-// many annotations.
+// deployment returns a Deployment with this many containers, of which the last is privileged, and
+// ten times as many annotations.
 func deployment(containers int) string {
 	var text strings.Builder
 	text.WriteString(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","annotations":{"first":"x"`)

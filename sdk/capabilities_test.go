@@ -108,7 +108,8 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestCapabilities_fail holds that neither a refusal nor an answer of another form is taken for one.
+// TestCapabilities_fail holds that neither a refusal nor an answer of another form is taken for
+// one.
 func TestCapabilities_fail(t *testing.T) {
 	calls := map[string]func() error{
 		"list":        func() error { _, err := sdk.ListResources(sdk.ListQuery{}); return err },

@@ -30,15 +30,16 @@ func (c Certificate) json() string {
 type TrustQuery struct {
 	Certificate Certificate
 
-	// Chain are intermediates and, last, the only authority that counts. nil: Mozilla's authorities for TLS do.
+	// Chain are intermediates and, last, the only authority that counts. nil: Mozilla's authorities
+	// for TLS do.
 	Chain []Certificate
 
 	// At is the time to judge at, in RFC 3339. Empty: now.
 	At string
 }
 
-// IsCertificateTrusted asks the host about a certificate. When it is not trusted, reason says why. The error is
-// for certificates that cannot be read, and for hosts that cannot be asked.
+// IsCertificateTrusted asks the host about a certificate. When it is not trusted, reason says why.
+// The error is for certificates that cannot be read, and for hosts that cannot be asked.
 //
 //	crypto/v1/is_certificate_trusted
 func IsCertificateTrusted(q TrustQuery) (trusted bool, reason string, err error) {

@@ -5,8 +5,8 @@ import "unicode/utf8"
 // maxDepth is how many containers may nest in a checked text: the limit of encoding/json.
 const maxDepth = 10000
 
-// A nesting remembers the kinds of the open containers, one bit each, so that checking needs no recursion
-// and the deepest text allowed costs 1.25 KB.
+// A nesting remembers the kinds of the open containers, one bit each, so that checking needs no
+// recursion and the deepest text allowed costs 1.25 KB.
 type nesting struct {
 	depth   int
 	objects [maxDepth/64 + 1]uint64
@@ -31,8 +31,8 @@ func (n *nesting) open(bracket byte) bool {
 	return true
 }
 
-// check reads the one JSON value at text[at:] strictly and returns the index past it; ok is false when it is
-// not JSON in UTF-8.
+// check reads the one JSON value at text[at:] strictly and returns the index past it; ok is false
+// when it is not JSON in UTF-8.
 func check(text string, at int) (end int, ok bool) {
 	var open nesting
 	for {
@@ -48,8 +48,9 @@ func check(text string, at int) (end int, ok bool) {
 	}
 }
 
-// checkValue reads a scalar, or the brackets of all containers that begin here down to the first scalar or
-// empty container. It returns the index past the scalar, or that of the empty container's closing bracket.
+// checkValue reads a scalar, or the brackets of all containers that begin here down to the first
+// scalar or empty container. It returns the index past the scalar, or that of the empty container's
+// closing bracket.
 func checkValue(text string, at int, open *nesting) (next int, ok bool) {
 	for at < len(text) && (text[at] == '{' || text[at] == '[') {
 		closing := text[at] + 2 // '}' is '{'+2, and ']' is '['+2
@@ -70,8 +71,8 @@ func checkValue(text string, at int, open *nesting) (next int, ok bool) {
 	return checkScalar(text, at)
 }
 
-// checkAfter reads on behind a value, through all brackets that close there, to the beginning of the next
-// value or, when nothing is open any more, to the end.
+// checkAfter reads on behind a value, through all brackets that close there, to the beginning of
+// the next value or, when nothing is open any more, to the end.
 func checkAfter(text string, at int, open *nesting) (next int, ok bool) {
 	for open.depth > 0 {
 		at = skipSpace(text, at)

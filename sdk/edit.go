@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Set returns doc with value at path, and leaves doc as it is. A path names a member at each object and a
-// decimal index at each array, where "-" or the array's length appends. Parents that are missing or null are
-// created as objects. The rest of the text stays byte for byte.
+// Set returns doc with value at path, and leaves doc as it is. A path names a member at each object
+// and a decimal index at each array, where "-" or the array's length appends. Parents that are
+// missing or null are created as objects. The rest of the text stays byte for byte.
 //
-// It fails when doc or value is missing, when the path leads into a scalar, and when it names an element that
-// the array does not have. Each edit copies the document once; edits compose:
+// It fails when doc or value is missing, when the path leads into a scalar, and when it names an
+// element that the array does not have. Each edit copies the document once; edits compose:
 //
 //	pod, err := sdk.Set(pod, sdk.JSON("true"), "spec", "securityContext", "runAsNonRoot")
 //	…
@@ -38,8 +38,9 @@ func Set(doc, value Value, path ...string) (Value, error) {
 	return splice(doc, start, end, value.text), nil
 }
 
-// Delete returns doc without what path leads to, and leaves doc as it is; where there is nothing to delete it
-// returns doc itself. Elements behind a deleted one move up. It fails when doc is missing or path is empty.
+// Delete returns doc without what path leads to, and leaves doc as it is; where there is nothing to
+// delete it returns doc itself. Elements behind a deleted one move up. It fails when doc is missing
+// or path is empty.
 func Delete(doc Value, path ...string) (Value, error) {
 	if !doc.Exists() || len(path) == 0 {
 		return Value{}, editError(path, "the document or the path is missing")
@@ -55,8 +56,8 @@ func Delete(doc Value, path ...string) (Value, error) {
 	return Set(doc, withoutMember(parent, path[last]), path[:last]...)
 }
 
-// A place is where a token leads inside a container: the span of the value there or, when it is absent, the
-// empty span where it belongs and what must be written before it.
+// A place is where a token leads inside a container: the span of the value there or, when it is
+// absent, the empty span where it belongs and what must be written before it.
 type place struct {
 	start, end int
 	absent     bool
@@ -127,7 +128,8 @@ func atEnd(c cursor) place {
 	return end
 }
 
-// nest returns value inside an object for each name of path. It makes no arrays: "0" is a name here.
+// nest returns value inside an object for each name of path. It makes no arrays: "0" is a name
+// here.
 func nest(value Value, path []string) string {
 	var text strings.Builder
 	for _, name := range path {

@@ -51,7 +51,9 @@ func ExampleSet() {
 	}
 	pod, err = sdk.Set(pod, sdk.Quote("gold"), "metadata", "labels", "tier")
 	fmt.Println(pod, err)
-	// Output: {"spec":{"containers":[{"name":"web"}],"securityContext":{"runAsNonRoot":true}},"metadata":{"labels":{"tier":"gold"}}} <nil>
+	// Output:
+	// {"spec":{"containers":[{"name":"web"}],"securityContext":{"runAsNonRoot":true}},"metadata":{"labels":{"tier":"gold"}}}
+	// <nil>
 }
 
 func ExampleValue_Each() {

@@ -111,7 +111,8 @@ func compareObject(t *testing.T, got sdk.Value, want map[string]any) {
 	}
 }
 
-// FuzzPayload hands the guest's entrance any bytes at all, unchecked, to a policy that reads all it can find.
+// FuzzPayload hands the guest's entrance any bytes at all, unchecked, to a policy that reads all it
+// can find.
 func FuzzPayload(f *testing.F) {
 	for _, text := range texts {
 		f.Add(text)

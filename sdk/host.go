@@ -6,10 +6,11 @@ import (
 	"policy-server/sdk/internal/wapc"
 )
 
-// HostCall asks the host for the capability namespace/operation, such as "kubernetes" and "can_i", and waits.
-// Payload and answer are JSON, in the form that the capability's documentation states; the answer is missing
-// where it states none. The policy's definition must grant the capability (hostCapabilities), and for
-// Kubernetes' objects their kind too (contextAwareResources). The error is a *HostError.
+// HostCall asks the host for the capability namespace/operation, such as "kubernetes" and "can_i",
+// and waits. Payload and answer are JSON, in the form that the capability's documentation states;
+// the answer is missing where it states none. The policy's definition must grant the capability
+// (hostCapabilities), and for Kubernetes' objects their kind too (contextAwareResources). The error
+// is a *HostError.
 func HostCall(namespace, operation string, payload Value) (Value, error) {
 	answer, err := wapc.HostCall(namespace, operation, payload.text)
 	if err != nil {
@@ -58,8 +59,8 @@ func notAsTold(namespace, operation string) error {
 	return errors.New("host call " + namespace + "/" + operation + ": the answer is not what it should be")
 }
 
-// LookupHost resolves a host name with the host's resolver and returns its IPv4 and IPv6 addresses, at least
-// one, in no particular order. A literal address returns itself.
+// LookupHost resolves a host name with the host's resolver and returns its IPv4 and IPv6 addresses,
+// at least one, in no particular order. A literal address returns itself.
 //
 //	net/v1/dns_lookup_host   request: "registry.example"   answer: {"ips":["192.0.2.7"]}
 func LookupHost(host string) (ips []string, err error) {

@@ -1,28 +1,30 @@
 package sdk
 
-// The host reads the cluster with its own account. A policy needs the capability (hostCapabilities) and, except
-// for CanI, the kind (contextAwareResources) in its definition.
+// The host reads the cluster with its own account. A policy needs the capability (hostCapabilities)
+// and, except for CanI, the kind (contextAwareResources) in its definition.
 
-// A ListQuery says which objects of the cluster a policy wants to see, and what of them. APIVersion and Kind
-// are required: "v1" and "Pod", "apps/v1" and "Deployment".
+// A ListQuery says which objects of the cluster a policy wants to see, and what of them. APIVersion
+// and Kind are required: "v1" and "Pod", "apps/v1" and "Deployment".
 type ListQuery struct {
 	APIVersion string
 	Kind       string
 	Namespace  string // empty: those of all namespaces, and those without one
 
-	// Selectors in the API's syntax: "app=web,tier!=test". Mind what goes into them: the host watches each
-	// selection of its own that it is asked for.
+	// Selectors in the API's syntax: "app=web,tier!=test". Mind what goes into them: the host
+	// watches each selection of its own that it is asked for.
 	LabelSelector string
 	FieldSelector string
 
-	// FieldMasks are paths such as "spec.containers.image". The host keeps and sends only these, beside
-	// apiVersion, kind and metadata: in a large cluster that is most of the cost of a list. Empty: everything.
+	// FieldMasks are paths such as "spec.containers.image". The host keeps and sends only these,
+	// beside apiVersion, kind and metadata: in a large cluster that is most of the cost of a list.
+	// Empty: everything.
 	FieldMasks []string
 }
 
-// ListResources returns the objects that the query selects, as the elements of an array. The host answers from
-// a watch, so the objects are those of a moment ago; only the first list of a selection waits for the API
-// server. Objects lack managedFields and the annotation in which kubectl keeps a copy.
+// ListResources returns the objects that the query selects, as the elements of an array. The host
+// answers from a watch, so the objects are those of a moment ago; only the first list of a
+// selection waits for the API server. Objects lack managedFields and the annotation in which
+// kubectl keeps a copy.
 //
 //	kubernetes/list_resources_all, kubernetes/list_resources_by_namespace
 func ListResources(q ListQuery) (objects Value, err error) {
@@ -40,8 +42,8 @@ func ListResources(q ListQuery) (objects Value, err error) {
 	return memberOf("kubernetes", operation, p.value(), "items", Array)
 }
 
-// A GetQuery names one object of the cluster. Namespace is required for kinds that have namespaces, and ignored
-// for others.
+// A GetQuery names one object of the cluster. Namespace is required for kinds that have namespaces,
+// and ignored for others.
 type GetQuery struct {
 	APIVersion string
 	Kind       string
@@ -50,12 +52,13 @@ type GetQuery struct {
 
 	FieldMasks []string // as in ListQuery
 
-	// Now asks the API server, instead of taking what the host may have read up to five seconds ago.
+	// Now asks the API server, instead of taking what the host may have read up to five seconds
+	// ago.
 	Now bool
 }
 
-// GetResource returns one object as the API server has it. An object that is not there is a *HostError, and so is
-// everything else that goes wrong.
+// GetResource returns one object as the API server has it. An object that is not there is a
+// *HostError, and so is everything else that goes wrong.
 //
 //	kubernetes/get_resource
 func GetResource(q GetQuery) (object Value, err error) {
@@ -69,8 +72,8 @@ func GetResource(q GetQuery) (object Value, err error) {
 	return answerOf("kubernetes", "get_resource", p.value(), Object)
 }
 
-// An AccessQuery asks whether somebody may do something. User, Verb and Resource are required: Resource is the
-// plural, "pods".
+// An AccessQuery asks whether somebody may do something. User, Verb and Resource are required:
+// Resource is the plural, "pods".
 type AccessQuery struct {
 	User   string
 	Groups []string
@@ -94,7 +97,8 @@ type Access struct {
 	Reason  string // may be empty
 }
 
-// CanI asks the API server whether a user may do something. It needs no kind in the policy's definition.
+// CanI asks the API server whether a user may do something. It needs no kind in the policy's
+// definition.
 //
 //	kubernetes/can_i
 func CanI(q AccessQuery) (Access, error) {

@@ -1,8 +1,8 @@
 package sdk
 
-// Debug writes to the host's log at level debug. keyValues alternate between names and values of structured
-// data; a name without value gets an empty one. The host adds the policy's name and the request's id. Logging
-// needs no grant and never fails; what the host cannot take is lost.
+// Debug writes to the host's log at level debug. keyValues alternate between names and values of
+// structured data; a name without value gets an empty one. The host adds the policy's name and the
+// request's id. Logging needs no grant and never fails; what the host cannot take is lost.
 func Debug(message string, keyValues ...string) { log("debug", message, keyValues) }
 
 // Info writes to the host's log at level info, as Debug does.
@@ -14,7 +14,8 @@ func Warn(message string, keyValues ...string) { log("warning", message, keyValu
 // Error writes to the host's log at level error, as Debug does.
 func Error(message string, keyValues ...string) { log("error", message, keyValues) }
 
-// log makes the host call tracing/log: {"level": …, "message": …, and the structured data beside them}.
+// log makes the host call tracing/log: {"level": …, "message": …, and the structured data beside
+// them}.
 func log(level, message string, keyValues []string) {
 	record := appendQuoted([]byte(`{"level":"`+level+`","message":`), message)
 	for i := 0; i < len(keyValues); i += 2 {
@@ -28,6 +29,6 @@ func log(level, message string, keyValues []string) {
 		record = appendQuoted(append(record, ','), name)
 		record = appendQuoted(append(record, ':'), value)
 	}
-	// The host answers nothing, and a policy has nobody to tell that its log is gone.
+	// The host answers nothing, and a policy cannot tell that its log is gone.
 	_, _ = HostCall("tracing", "log", Value{string(append(record, '}'))})
 }

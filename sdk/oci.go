@@ -1,10 +1,11 @@
 package sdk
 
-// Images are named as users write them: "busybox", "ghcr.io/acme/app:v1", "ghcr.io/acme/app@sha256:…". The host
-// reaches registries with its own credentials, and remembers what they say for a minute.
+// Images are named as users write them: "busybox", "ghcr.io/acme/app:v1",
+// "ghcr.io/acme/app@sha256:…". The host reaches registries with its own credentials, and remembers
+// what they say for a minute.
 
-// ManifestDigest returns the digest that a registry has for an image, "sha256:…"; of a multi-platform image its
-// index's.
+// ManifestDigest returns the digest that a registry has for an image, "sha256:…"; of a
+// multi-platform image its index's.
 //
 //	oci/v1/manifest_digest
 func ManifestDigest(image string) (digest string, err error) {
@@ -16,8 +17,8 @@ func ManifestDigest(image string) (digest string, err error) {
 	return digest, nil
 }
 
-// Manifest returns an image's manifest as the registry has it, or its index if it is a multi-platform image: the
-// member mediaType tells which.
+// Manifest returns an image's manifest as the registry has it, or its index if it is a
+// multi-platform image: the member mediaType tells which.
 //
 //	oci/v1/oci_manifest
 func Manifest(image string) (Value, error) {

@@ -1,6 +1,7 @@
 package sdk
 
-// A payload is the JSON object of a host call while it is written. The zero payload is an empty object.
+// A payload is the JSON object of a host call while it is written. The zero payload is an empty
+// object.
 type payload struct{ text []byte }
 
 func (p *payload) name(name string) {
@@ -24,7 +25,8 @@ func (p *payload) addText(name, text string) {
 	p.text = appendQuoted(p.text, text)
 }
 
-// addOptional writes a member that is a string, unless it is empty: then it is left out, which hosts take as null.
+// addOptional writes a member that is a string, unless it is empty: then it is left out, which
+// hosts take as null.
 func (p *payload) addOptional(name, text string) {
 	if text != "" {
 		p.addText(name, text)

@@ -1,11 +1,12 @@
-// Package sdk is for writing admission policies in standard Go. A policy is a program with one call of
-// Register, built as a WebAssembly reactor; the host hands it requests and settings as JSON and takes back a
-// verdict. The package owns the guest's side of that conversation (Kubewarden's waPC protocol, version v1),
-// a reader and an editor for JSON that cost little in a sandbox, and the way to the host's capabilities.
+// Package sdk is for writing admission policies in standard Go. A policy is a program with one call
+// of Register, built as a WebAssembly reactor; the host hands it requests and settings as JSON and
+// takes back a verdict. The package owns the guest's side of that conversation (Kubewarden's waPC
+// protocol, version v1), a reader and an editor for JSON that cost little in a sandbox, and the way
+// to the host's capabilities.
 //
-// It does not know Kubernetes' types or any policy's rules, and imports neither encoding/json nor fmt, which
-// would make a guest two thirds larger: package sdk/decode offers encoding/json to policies that prefer Go
-// types, package sdk/sdktest runs a policy in ordinary Go tests.
+// It does not know Kubernetes' types or any policy's rules, and imports neither encoding/json nor
+// fmt, which would make a guest two thirds larger: package sdk/decode offers encoding/json to
+// policies that prefer Go types, package sdk/sdktest runs a policy in ordinary Go tests.
 package sdk
 
 import (
@@ -15,19 +16,21 @@ import (
 	"policy-server/sdk/internal/wapc"
 )
 
-// A Policy is what an author writes: two functions. Neither is called by two goroutines at once in a guest.
-// A panic in one becomes an error of the guest, with the panic's text; the host then refuses the request.
+// A Policy is what an author writes: two functions. Neither is called by two goroutines at once in
+// a guest. A panic in one becomes an error of the guest, with the panic's text; the host then
+// refuses the request.
 type Policy struct {
 	// Validate decides on one request. It is required.
 	Validate func(Request) Response
 
-	// CheckSettings says what is wrong with a policy's settings, always a JSON object, before the policy is
-	// served; nil when nothing is. Its error's text is shown to the operator. A nil function accepts all.
+	// CheckSettings says what is wrong with a policy's settings, always a JSON object, before the
+	// policy is served; nil when nothing is. Its error's text is shown to the operator. A nil
+	// function accepts all.
 	CheckSettings func(settings Value) error
 }
 
-// Register makes p the policy of this guest, in place of one registered earlier. Call it from an init
-// function: a reactor's main never runs.
+// Register makes p the policy of this guest, in place of one registered earlier. Call it from an
+// init function: a reactor's main never runs.
 func Register(p Policy) { wapc.Handle(p.answer) }
 
 // answer serves one call of the host.
@@ -70,8 +73,8 @@ func (p Policy) checkSettings(settings Value) []byte {
 	return []byte(`{"valid":true}`)
 }
 
-// panicText says what a panic was about, for the values that code panics with in practice; printing all others
-// would take package fmt.
+// panicText says what a panic was about, for the values that code panics with in practice; printing
+// all others would take package fmt.
 func panicText(reason any) string {
 	switch reason := reason.(type) {
 	case error:

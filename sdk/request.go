@@ -6,12 +6,12 @@ import (
 )
 
 // A Request is what a policy decides on. For Kubernetes it is the request of an AdmissionReview
-// (admission.k8s.io/v1), from which the host has dropped null and unknown members. A raw policy finds whatever
-// JSON the client sent in Raw; the other members mean nothing to it.
+// (admission.k8s.io/v1), from which the host has dropped null and unknown members. A raw policy
+// finds whatever JSON the client sent in Raw; the other members mean nothing to it.
 //
-// One pass over the payload, before Validate is called, finds all members, so that no method costs more for a
-// larger object. What a member holds is read when it is asked for. Texts are empty, and Values missing, where
-// the request has no such member.
+// One pass over the payload, before Validate is called, finds all members, so that no method costs
+// more for a larger object. What a member holds is read when it is asked for. Texts are empty, and
+// Values missing, where the request has no such member.
 type Request struct {
 	raw, settings Value
 
@@ -55,7 +55,8 @@ func (r Request) Operation() Operation { return Operation(text(r.operation)) }
 // Name returns the object's name; empty when the API server is to generate it.
 func (r Request) Name() string { return text(r.name) }
 
-// Namespace returns the object's namespace; empty for objects of the cluster. For a Namespace it is its name.
+// Namespace returns the object's namespace; empty for objects of the cluster. For a Namespace it is
+// its name.
 func (r Request) Namespace() string { return text(r.namespace) }
 
 // DryRun reports whether nothing will be stored.
@@ -64,8 +65,8 @@ func (r Request) DryRun() bool { return r.dryRun.IsTrue() }
 // Kind returns the type of Object, which is the one the policy's rules name.
 func (r Request) Kind() GroupVersionKind { return kindOf(r.kind) }
 
-// RequestKind returns the type the client sent. It differs from Kind when the API server converted the object
-// to one the policy's rules name.
+// RequestKind returns the type the client sent. It differs from Kind when the API server converted
+// the object to one the policy's rules name.
 func (r Request) RequestKind() GroupVersionKind { return kindOf(r.requestKind) }
 
 // Resource returns the resource of Object, which is the one the policy's rules name.

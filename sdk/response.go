@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// A Response is a policy's verdict. Make one with Accept, Reject, Mutate or Fail. The zero Response rejects
-// without saying why. Responses are values: each With method returns a changed copy.
+// A Response is a policy's verdict. Make one with Accept, Reject, Mutate or Fail. The zero Response
+// rejects without saying why. Responses are values: each With method returns a changed copy.
 type Response struct {
 	accepted    bool
 	message     string
@@ -26,17 +26,17 @@ func Accept() Response { return Response{accepted: true} }
 // Reject refuses the request. The user sees message, which should say what to change.
 func Reject(message string) Response { return Response{message: message} }
 
-// Mutate lets the request pass with object, whole, in place of the one it brought; see Set for making it. The
-// host sends the API server the difference, refuses a mutation the policy's definition does not allow, and a
-// mutation on DELETE. A missing object is a failure.
+// Mutate lets the request pass with object, whole, in place of the one it brought; see Set for
+// making it. The host sends the API server the difference, refuses a mutation the policy's
+// definition does not allow, and a mutation on DELETE. A missing object is a failure.
 func Mutate(object Value) Response { return Response{accepted: true, mutated: true, object: object} }
 
-// Fail says that the policy could not decide, because of err: a host call failed, the object is not what its
-// kind promises. The host refuses the request with code 500 and logs the error.
+// Fail says that the policy could not decide, because of err: a host call failed, the object is not
+// what its kind promises. The host refuses the request with code 500 and logs the error.
 func Fail(err error) Response { return Response{failure: err} }
 
-// WithCode sets the HTTP status of the answer, for rejections 400 to 599. Without it the API server uses its
-// own, 400 today.
+// WithCode sets the HTTP status of the answer, for rejections 400 to 599. Without it the API server
+// uses its own, 400 today.
 func (r Response) WithCode(code uint16) Response {
 	r.code = code
 	return r
@@ -48,14 +48,15 @@ func (r Response) WithMessage(message string) Response {
 	return r
 }
 
-// WithWarnings adds warnings; kubectl prints them. The API server cuts them at 256 bytes each, 4096 in all.
+// WithWarnings adds warnings; kubectl prints them. The API server cuts them at 256 bytes each, 4096
+// in all.
 func (r Response) WithWarnings(warnings ...string) Response {
 	r.warnings = append(r.warnings[:len(r.warnings):len(r.warnings)], warnings...)
 	return r
 }
 
-// WithAuditAnnotation adds an annotation to the API server's audit log, which prefixes the key with the
-// webhook's name. A key must not hold a slash.
+// WithAuditAnnotation adds an annotation to the API server's audit log, which prefixes the key with
+// the webhook's name. A key must not hold a slash.
 func (r Response) WithAuditAnnotation(key, value string) Response {
 	r.annotations = append(r.annotations[:len(r.annotations):len(r.annotations)], annotation{key, value})
 	return r
@@ -107,7 +108,8 @@ func (r Response) appendAnnotations(answer []byte) []byte {
 	return append(answer, '}')
 }
 
-// replaced reports whether a later annotation has the same key: a decoder may refuse a name that comes twice.
+// replaced reports whether a later annotation has the same key: a decoder may refuse a name that
+// comes twice.
 func replaced(later []annotation, key string) bool {
 	for _, a := range later {
 		if a.key == key {

@@ -2,14 +2,16 @@ package sdk
 
 import "math/bits"
 
-// The functions of this file find where JSON values begin and end. They count brackets and skip strings, no
-// more: the text was checked by the host or by JSON. On text that is not JSON they still stay inside it, never
-// recurse deeper than the path they follow, and report malformed where they notice.
+// The functions of this file find where JSON values begin and end. They count brackets and skip
+// strings, no more: the text was checked by the host or by JSON. On text that is not JSON they
+// still stay inside it, never recurse deeper than the path they follow, and report malformed where
+// they notice.
 
 // malformed is the index reported in place of one past a value that does not end.
 const malformed = -1
 
-// skipSpace returns the index of the first byte at or after at that is not white space; at most len(text).
+// skipSpace returns the index of the first byte at or after at that is not white space; at most
+// len(text).
 func skipSpace(text string, at int) int {
 	for at < len(text) && (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r') {
 		at++
@@ -116,9 +118,9 @@ func closingLane(opening, closing uint64, depth int) (lane int, ok bool) {
 	return 0, false
 }
 
-// A cursor walks the members of an object or the elements of an array. After each successful step, at is the
-// index of a value; the caller moves it past the value before the next step. At the container's end, at is the
-// index past its bracket.
+// A cursor walks the members of an object or the elements of an array. After each successful step,
+// at is the index of a value; the caller moves it past the value before the next step. At the
+// container's end, at is the index past its bracket.
 type cursor struct {
 	text  string
 	at    int
@@ -153,8 +155,8 @@ func (c *cursor) element() bool {
 	return true
 }
 
-// member steps to the value of an object's next member and returns its name, still quoted. It reports false
-// at the object's end.
+// member steps to the value of an object's next member and returns its name, still quoted. It
+// reports false at the object's end.
 func (c *cursor) member() (name string, ok bool) {
 	if !c.element() {
 		return "", false
@@ -191,9 +193,10 @@ func (c *cursor) fail() bool {
 	return false
 }
 
-// find returns what path leads to inside the value at text[at], empty when there is nothing, and the index
-// past that whole value. A name that an object holds twice means its last member, as for encoding/json and
-// the API server: a reader that took the first could be shown another object than the one that is stored.
+// find returns what path leads to inside the value at text[at], empty when there is nothing, and
+// the index past that whole value. A name that an object holds twice means its last member, as for
+// encoding/json and the API server: a reader that took the first could be shown another object than
+// the one that is stored.
 func find(text string, at int, path []string) (found string, end int) {
 	if len(path) == 0 || at >= len(text) {
 		c := cursor{text: text, at: at}

@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// Settings are a policy's settings in the form it works with, T: compiled expressions, sets, limits. They are
-// parsed once for as long as the host passes the same bytes; and since the host checks the settings before it
-// serves a policy and may keep the guest's memory as it was after that, requests usually find them parsed.
-// Several goroutines may use one Settings; T is shared among its users and must not be changed by them.
+// Settings are a policy's settings in the form it works with, T: compiled expressions, sets,
+// limits. They are parsed once for as long as the host passes the same bytes; and since the host
+// checks the settings before it serves a policy and may keep the guest's memory as it was after
+// that, requests usually find them parsed. Several goroutines may use one Settings; T is shared
+// among its users and must not be changed by them.
 type Settings[T any] struct {
 	parse func(Value) (T, error)
 
@@ -29,7 +30,8 @@ func (s *Settings[T]) Of(settings Value) (T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.parsed || s.text != settings.text {
-		// A copy, because the settings share the payload's memory, and keeping a piece would keep all of it.
+		// A copy, because the settings share the payload's memory, and keeping a piece would keep
+		// all of it.
 		text := strings.Clone(settings.text)
 		s.value, s.err = s.parse(Value{text})
 		s.text, s.parsed = text, true

@@ -38,7 +38,8 @@ func unquote(quoted string) string {
 	return string(append(text, inner...))
 }
 
-// unescape appends what the escape at the beginning of s stands for, and returns what follows it in s.
+// unescape appends what the escape at the beginning of s stands for, and returns what follows it in
+// s.
 func unescape(text []byte, s string) ([]byte, string) {
 	if len(s) < 2 {
 		return text, ""
@@ -66,8 +67,8 @@ func unescape(text []byte, s string) ([]byte, string) {
 	return append(text, s[1]), s[2:]
 }
 
-// codeUnit reads the \uXXXX at the beginning of s; U+FFFD, and s without its first two bytes at most, when
-// there is none.
+// codeUnit reads the \uXXXX at the beginning of s; U+FFFD, and s without its first two bytes at
+// most, when there is none.
 func codeUnit(s string) (unit rune, rest string) {
 	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
 		return utf8.RuneError, s[min(2, len(s)):]
@@ -82,8 +83,8 @@ func codeUnit(s string) (unit rune, rest string) {
 // Quote returns the JSON string that holds text. Bytes that are not UTF-8 become U+FFFD.
 func Quote(text string) Value { return Value{string(appendQuoted(nil, text))} }
 
-// appendQuoted appends text as a JSON string: quotes, backslashes and control characters escaped, everything
-// else as it is.
+// appendQuoted appends text as a JSON string: quotes, backslashes and control characters escaped,
+// everything else as it is.
 func appendQuoted(to []byte, text string) []byte {
 	to = append(to, '"')
 	start := 0

@@ -5,16 +5,18 @@ import (
 	"strconv"
 )
 
-// A Value is one JSON value, read where it stands: it is a piece of the text it came from, nothing is decoded
-// before it is asked for, and reading does not allocate except where a method says so. The zero Value is the
-// missing one: it stands for what is not there, and every method accepts it, so that a path through absent
-// members needs no checks on its way. Values are immutable and may be shared and kept.
+// A Value is one JSON value, read where it stands: it is a piece of the text it came from, nothing
+// is decoded before it is asked for, and reading does not allocate except where a method says so.
+// The zero Value is the missing one: it stands for what is not there, and every method accepts it,
+// so that a path through absent members needs no checks on its way. Values are immutable and may be
+// shared and kept.
 //
 // Values come from the host, which has checked their text, and from JSON, which checks it.
 type Value struct{ text string }
 
-// JSON returns the value that text holds, with white space around it allowed. A text that is not exactly one
-// JSON value in UTF-8 (RFC 8259), or nests deeper than 10 000 containers, gives the missing Value.
+// JSON returns the value that text holds, with white space around it allowed. A text that is not
+// exactly one JSON value in UTF-8 (RFC 8259), or nests deeper than 10 000 containers, gives the
+// missing Value.
 func JSON(text string) Value {
 	start := skipSpace(text, 0)
 	end, ok := check(text, start)
@@ -27,7 +29,8 @@ func JSON(text string) Value {
 // Kind says which of JSON's types a Value has.
 type Kind uint8
 
-// The kinds of values. Missing is the kind of the zero Value, and of text that turns out not to be JSON.
+// The kinds of values. Missing is the kind of the zero Value, and of text that turns out not to be
+// JSON.
 const (
 	Missing Kind = iota
 	Null
@@ -38,8 +41,8 @@ const (
 	Object
 )
 
-// String returns the kind's name in lower case, for messages: "missing", "null", "bool", "number", "string",
-// "array" or "object".
+// String returns the kind's name in lower case, for messages: "missing", "null", "bool", "number",
+// "string", "array" or "object".
 func (k Kind) String() string {
 	switch k {
 	case Null:
@@ -95,10 +98,10 @@ func (v Value) Raw() string { return v.text }
 // String returns the JSON text, as Raw. Text decodes strings.
 func (v Value) String() string { return v.text }
 
-// Get returns what path leads to: the name of a member at each object, a decimal index at each array. It
-// returns the missing Value when there is nothing, and v itself for no path. When an object holds a name
-// twice the last one counts. The cost is one pass over v, whatever the path's length: one Get with a long
-// path is cheaper than several with short ones.
+// Get returns what path leads to: the name of a member at each object, a decimal index at each
+// array. It returns the missing Value when there is nothing, and v itself for no path. When an
+// object holds a name twice the last one counts. The cost is one pass over v, whatever the path's
+// length: one Get with a long path is cheaper than several with short ones.
 func (v Value) Get(path ...string) Value {
 	if v.text == "" {
 		return Value{}
@@ -107,8 +110,8 @@ func (v Value) Get(path ...string) Value {
 	return Value{found}
 }
 
-// Index returns the element at i of an array, and the missing Value when v has none there. It passes over the
-// elements before; to visit all use Each.
+// Index returns the element at i of an array, and the missing Value when v has none there. It
+// passes over the elements before; to visit all use Each.
 func (v Value) Index(i int) Value {
 	if v.Kind() != Array || i < 0 {
 		return Value{}
@@ -138,8 +141,8 @@ func (v Value) Each() iter.Seq[Value] {
 	}
 }
 
-// Fields yields the members of an object in the document's order, a repeated name as often as it occurs; none
-// for values of other kinds. A name allocates when it has escapes.
+// Fields yields the members of an object in the document's order, a repeated name as often as it
+// occurs; none for values of other kinds. A name allocates when it has escapes.
 func (v Value) Fields() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		if v.Kind() != Object {
@@ -159,8 +162,8 @@ func (v Value) Fields() iter.Seq2[string, Value] {
 	}
 }
 
-// Len returns the number of elements of an array or of members of an object, counting a repeated name as often
-// as it occurs; 0 for values of other kinds. It passes over the whole value.
+// Len returns the number of elements of an array or of members of an object, counting a repeated
+// name as often as it occurs; 0 for values of other kinds. It passes over the whole value.
 func (v Value) Len() int {
 	n := 0
 	switch v.Kind() {
@@ -177,8 +180,9 @@ func (v Value) Len() int {
 	return n
 }
 
-// Text returns the text of a string, decoded; ok is false for values of other kinds. It allocates only when
-// the string has escapes. An escaped surrogate without its pair becomes U+FFFD, as in encoding/json.
+// Text returns the text of a string, decoded; ok is false for values of other kinds. It allocates
+// only when the string has escapes. An escaped surrogate without its pair becomes U+FFFD, as in
+// encoding/json.
 func (v Value) Text() (text string, ok bool) {
 	if v.Kind() != String {
 		return "", false
@@ -192,8 +196,8 @@ func (v Value) Is(text string) bool { return v.Kind() == String && named(v.text,
 // Bool returns the value of true or false; ok is false for values of other kinds.
 func (v Value) Bool() (value, ok bool) { return v.text == "true", v.Kind() == Bool }
 
-// Int returns the value of a number without fraction or exponent that fits 64 bits; ok is false for anything
-// else.
+// Int returns the value of a number without fraction or exponent that fits 64 bits; ok is false for
+// anything else.
 func (v Value) Int() (n int64, ok bool) {
 	if v.Kind() != Number {
 		return 0, false
@@ -202,8 +206,8 @@ func (v Value) Int() (n int64, ok bool) {
 	return n, err == nil
 }
 
-// Float returns the value of a number, rounded to the nearest float64; ok is false for values of other kinds
-// and for numbers too large.
+// Float returns the value of a number, rounded to the nearest float64; ok is false for values of
+// other kinds and for numbers too large.
 func (v Value) Float() (f float64, ok bool) {
 	if v.Kind() != Number {
 		return 0, false

@@ -7,11 +7,12 @@ import (
 	"strconv"
 )
 
-// KeylessInfo is an identity that must have signed: exactly this subject, an e-mail address or a URI, as an OIDC
-// issuer vouched for it.
+// KeylessInfo is an identity that must have signed: exactly this subject, an e-mail address or a
+// URI, as an OIDC issuer vouched for it.
 type KeylessInfo struct{ Issuer, Subject string }
 
-// KeylessPrefixInfo is an identity that must have signed: any subject below a URL, as an OIDC issuer vouched for it.
+// KeylessPrefixInfo is an identity that must have signed: any subject below a URL, as an OIDC
+// issuer vouched for it.
 type KeylessPrefixInfo struct{ Issuer, URLPrefix string }
 
 // CertificateInfo is a certificate whose key must have signed.
@@ -22,9 +23,10 @@ type CertificateInfo struct {
 	RequireRekorBundle bool
 }
 
-// VerifyPubKeysImage makes sure that an image is signed with every one of the keys, PEM, and returns the digest
-// that image means now: of the index, for a multi-platform image. A signature counts when it carries all the
-// annotations; nil asks for none. An image that is not signed so is a *HostError, as is a failure to find out.
+// VerifyPubKeysImage makes sure that an image is signed with every one of the keys, PEM, and
+// returns the digest that image means now: of the index, for a multi-platform image. A signature
+// counts when it carries all the annotations; nil asks for none. An image that is not signed so is
+// a *HostError, as is a failure to find out.
 //
 //	oci/v2/verify   request: {"type":"SigstorePubKeyVerify","image":…,"pub_keys":[…],"annotations":{…}}
 //	                answer:  {"is_trusted":true,"digest":"sha256:…"}
@@ -32,7 +34,8 @@ func VerifyPubKeysImage(image string, keys []string, annotations map[string]stri
 	return verifyV2("SigstorePubKeyVerify", image, annotations, appendKeys(nil, keys))
 }
 
-// VerifyKeylessExactMatch is VerifyPubKeysImage for identities, every one of which must have signed.
+// VerifyKeylessExactMatch is VerifyPubKeysImage for identities, every one of which must have
+// signed.
 func VerifyKeylessExactMatch(image string, keyless []KeylessInfo, annotations map[string]string) (digest string, err error) {
 	return verifyV2("SigstoreKeylessVerify", image, annotations, appendKeyless(nil, keyless))
 }
@@ -48,8 +51,8 @@ func VerifyKeylessPrefixMatch(
 	return verifyV2("SigstoreKeylessPrefixVerify", image, annotations, text)
 }
 
-// VerifyKeylessGithubActions is VerifyPubKeysImage for a workflow of GitHub Actions that ran in a repository of
-// owner: in repo, or in any when that is "".
+// VerifyKeylessGithubActions is VerifyPubKeysImage for a workflow of GitHub Actions that ran in a
+// repository of owner: in repo, or in any when that is "".
 func VerifyKeylessGithubActions(image, owner, repo string, annotations map[string]string) (digest string, err error) {
 	text := appendMember(nil, "owner", owner)
 	if repo != "" {
@@ -68,12 +71,14 @@ func VerifyCertificate(image string, certificate CertificateInfo, annotations ma
 	return verifyV2("SigstoreCertificateVerify", image, annotations, text)
 }
 
-// VerifyPubKeys is VerifyPubKeysImage by the older oci/v1/verify, for policies that are granted only that.
+// VerifyPubKeys is VerifyPubKeysImage by the older oci/v1/verify, for policies that are granted
+// only that.
 func VerifyPubKeys(image string, keys []string, annotations map[string]string) (digest string, err error) {
 	return verifyV1("SigstorePubKeyVerify", image, annotations, appendKeys(nil, keys))
 }
 
-// VerifyKeyless is VerifyKeylessExactMatch by the older oci/v1/verify, for policies that are granted only that.
+// VerifyKeyless is VerifyKeylessExactMatch by the older oci/v1/verify, for policies that are
+// granted only that.
 func VerifyKeyless(image string, keyless []KeylessInfo, annotations map[string]string) (digest string, err error) {
 	return verifyV1("SigstoreKeylessVerify", image, annotations, appendKeyless(nil, keyless))
 }
@@ -97,8 +102,8 @@ func trusted(operation string, request []byte) (string, error) {
 	return trustedDigest(operation, answer)
 }
 
-// trustedDigest reads the digest in an answer. A host does not answer that something is not trusted; should one do so,
-// it must not pass for success.
+// trustedDigest reads the digest in an answer. A host does not answer that something is not
+// trusted; should one do so, it must not pass for success.
 func trustedDigest(operation string, answer Value) (string, error) {
 	digest, ok := answer.Get("digest").Text()
 	if !ok || digest == "" || !answer.Get("is_trusted").IsTrue() {
@@ -128,7 +133,8 @@ func appendMember(text []byte, name, value string) []byte {
 	return appendQuoted(append(appendQuoted(text, name), ':'), value)
 }
 
-// appendAnnotations appends an object, or null for nil, its names sorted so that equal requests are equal texts.
+// appendAnnotations appends an object, or null for nil, its names sorted so that equal requests are
+// equal texts.
 func appendAnnotations(text []byte, annotations map[string]string) []byte {
 	if annotations == nil {
 		return append(text, "null"...)

@@ -2,27 +2,30 @@ package sdk
 
 import "strconv"
 
-// ImageDemands are what is asked about an image. At least one of Signatures and Attestations must ask for something.
+// ImageDemands are what is asked about an image. At least one of Signatures and Attestations must
+// ask for something.
 type ImageDemands struct {
 	Image        string // as users write it
 	Signatures   SignerDemand
 	Attestations []AttestationDemand
 }
 
-// SignerDemand says which signers count, and how many of them are needed. The zero value asks for nothing.
+// SignerDemand says which signers count, and how many of them are needed. The zero value asks for
+// nothing.
 type SignerDemand struct {
 	Required int // distinct signers; 0 means 1
 	AnyOf    []SignerConstraint
 }
 
-// AttestationDemand asks for attestations, statements about the image, of one predicate type, such as
-// "https://slsa.dev/provenance/v1".
+// AttestationDemand asks for attestations, statements about the image, of one predicate type, such
+// as "https://slsa.dev/provenance/v1".
 type AttestationDemand struct {
 	PredicateType string
 	By            SignerDemand
 }
 
-// SignerConstraint describes signers; see SignedByKey and its siblings. The zero value is refused by the host.
+// SignerConstraint describes signers; see SignedByKey and its siblings. The zero value is refused
+// by the host.
 type SignerConstraint struct{ members []byte }
 
 // SignedByKey describes who has the private half of a key, PEM.
@@ -40,7 +43,8 @@ func SignedByPrefix(id KeylessPrefixInfo) SignerConstraint {
 	return identity(id.Issuer, "urlPrefix", id.URLPrefix)
 }
 
-// SignedByMatch describes identities of an issuer by a regular expression (RE2) that their subject matches as a whole.
+// SignedByMatch describes identities of an issuer by a regular expression (RE2) that their subject
+// matches as a whole.
 func SignedByMatch(issuer, expression string) SignerConstraint {
 	return identity(issuer, "regex", expression)
 }
@@ -50,8 +54,8 @@ func identity(issuer, demand, value string) SignerConstraint {
 	return SignerConstraint{append(appendMember(text, demand, value), '}')}
 }
 
-// SignedByGithubAction describes workflows of GitHub Actions that ran in a repository of owner: in repo, or in any when
-// that is "".
+// SignedByGithubAction describes workflows of GitHub Actions that ran in a repository of owner: in
+// repo, or in any when that is "".
 func SignedByGithubAction(owner, repo string) SignerConstraint {
 	text := appendMember(appendKind("githubAction"), "owner", owner)
 	if repo != "" {
@@ -108,9 +112,9 @@ type Signer struct {
 	SignedAt    string            // the time by which the signature existed, RFC 3339
 }
 
-// VerifyImage makes sure that an image is signed, and attested to, by as many signers as are demanded, and returns who
-// they are and what they attested. What is not met is a *HostError, as is a failure to find out. It is not a capability
-// of Kubewarden's hosts.
+// VerifyImage makes sure that an image is signed, and attested to, by as many signers as are
+// demanded, and returns who they are and what they attested. What is not met is a *HostError, as is
+// a failure to find out. It is not a capability of Kubewarden's hosts.
 //
 //	oci/v3/verify   request: {"image":…,"signatures":{"required":…,"anyOf":[…]},"attestations":[{"predicateType":…, …}]}
 //	                answer:  {"is_trusted":true,"digest":…,"signatures":[…],"attestations":[…]}

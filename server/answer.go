@@ -15,8 +15,8 @@ import (
 	"policy-server/policy"
 )
 
-// endpoint is what the three endpoints differ in: where the request comes from, what it looks like, and how its answer
-// is written.
+// endpoint is what the three endpoints differ in: where the request comes from, what it looks like,
+// and how its answer is written.
 type endpoint struct {
 	origin policy.Origin
 	parse  func(body []byte) (*admission.Request, error)
@@ -44,8 +44,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, e endpoint) {
 	}
 }
 
-// read returns what the client asks: which policy, about which request. The policy's name is checked first and looked
-// up last, so a bad body to an unknown policy is reported as a bad body.
+// read returns what the client asks: which policy, about which request. The policy's name is
+// checked first and looked up last, so a bad body to an unknown policy is reported as a bad body.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (policy.ID, *admission.Request, error) {
 	id, err := policyID(r)
 	if err != nil {
@@ -62,8 +62,9 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (polic
 	return id, request, err
 }
 
-// believed is how much of an announced length is allocated before any of it has arrived: enough for most reviews in one
-// piece, too little for a client that announces megabytes on a thousand connections and sends nothing.
+// believed is how much of an announced length is allocated before any of it has arrived: enough for
+// most reviews in one piece, too little for a client that announces megabytes on a thousand
+// connections and sends nothing.
 const believed = 64 << 10
 
 // readBody reads all of body.
@@ -81,8 +82,8 @@ func isJSON(contentType string) bool {
 		strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json"))
 }
 
-// withClientTimeout bounds an evaluation by how long the API server will wait: it says so in the query parameter
-// timeout, as in "10s". Anything else there is ignored.
+// withClientTimeout bounds an evaluation by how long the API server will wait: it says so in the
+// query parameter timeout, as in "10s". Anything else there is ignored.
 func withClientTimeout(r *http.Request) (context.Context, context.CancelFunc) {
 	timeout, err := time.ParseDuration(r.URL.Query().Get("timeout"))
 	if err != nil || timeout <= 0 {

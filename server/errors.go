@@ -31,10 +31,12 @@ type failure struct {
 	message string
 }
 
-// failureOf is the table that says what a client sees of each error. It is the only place that decides this.
+// failureOf is the table that says what a client sees of each error. It is the only place that
+// decides this.
 //
-// Errors that are verdicts never come here. A guest that traps, answers nonsense or runs out of time, and a policy that
-// could not be loaded, are refusals: HTTP 200 with a review that has the request's UID and code 500 (package policy).
+// Errors that are verdicts never come here. A guest that traps, answers nonsense or runs out of
+// time, and a policy that could not be loaded, are refusals: HTTP 200 with a review that has the
+// request's UID and code 500 (package policy).
 func failureOf(err error) failure {
 	var (
 		tooLarge *http.MaxBytesError

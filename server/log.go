@@ -8,8 +8,8 @@ import (
 	"policy-server/policy"
 )
 
-// LogEvaluations returns the observer that writes to log the one line an evaluation with a verdict gets. A request without
-// one gets its line where it is answered.
+// LogEvaluations returns the observer that writes to log the one line an evaluation with a verdict
+// gets. A request without one gets its line where it is answered.
 func LogEvaluations(log *zap.Logger) policy.Observer {
 	return func(e *policy.Event) {
 		if e.Err == nil {

@@ -11,8 +11,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// Run serves until ctx ends, then shuts down in this order: unready, stop accepting, drain, retire, close. It returns
-// nil after an orderly end; the error of a listener, or what did not end within Config.Drain, otherwise.
+// Run serves until ctx ends, then shuts down in this order: unready, stop accepting, drain, retire,
+// close. It returns nil after an orderly end; the error of a listener, or what did not end within
+// Config.Drain, otherwise.
 //
 // The API listens before the readiness probe does, so a probe that answers finds the API there.
 func (s *Server) Run(ctx context.Context) error {

@@ -20,8 +20,8 @@ type Evaluator interface {
 	Evaluate(ctx context.Context, id policy.ID, request *admission.Request, origin policy.Origin) (admission.Response, error)
 }
 
-// DefaultMaxBody is how many bytes a request body may have when Config does not say: the API server stores no object
-// over 1.5 MB, but sends two of them in one review, and escaping can double them.
+// DefaultMaxBody is how many bytes a request body may have when Config does not say: the API server
+// stores no object over 1.5 MB, but sends two of them in one review, and escaping can double them.
 const DefaultMaxBody = 8 << 20
 
 // Config configures a Server. The zero value listens on a free port of every address.
@@ -83,7 +83,8 @@ func (s *Server) ReadinessHandler() http.Handler {
 	return mux
 }
 
-// routeByEscapedPath lets an escaped slash be part of a policy's name: GROUP%2FMEMBER is one segment.
+// routeByEscapedPath lets an escaped slash be part of a policy's name: GROUP%2FMEMBER is one
+// segment.
 func routeByEscapedPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		chi.RouteContext(r.Context()).RoutePath = r.URL.EscapedPath()

@@ -26,7 +26,8 @@ import (
 
 const review = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u1","kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"operation":"CREATE","userInfo":{},"object":{"a":1}}}`
 
-// evaluatorFunc is an Evaluator made of a function, so that the HTTP edge is tested without WebAssembly.
+// evaluatorFunc is an Evaluator made of a function, so that the HTTP edge is tested without
+// WebAssembly.
 type evaluatorFunc func(context.Context, policy.ID, *admission.Request, policy.Origin) (admission.Response, error)
 
 func (f evaluatorFunc) Evaluate(ctx context.Context, id policy.ID, r *admission.Request, origin policy.Origin) (admission.Response, error) {
@@ -349,7 +350,8 @@ func TestReadiness_beforeRun(t *testing.T) {
 	}
 }
 
-// FuzzHandler holds that no path, type or body makes the edge panic or answer with anything but a status it documents.
+// FuzzHandler holds that no path, type or body makes the edge panic or answer with anything but a
+// status it documents.
 func FuzzHandler(f *testing.F) {
 	handler := server.New(server.Config{}, evaluatorFunc(byName), zap.NewNop()).Handler()
 	f.Add("/validate/allow", "application/json", review)

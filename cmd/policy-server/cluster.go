@@ -26,8 +26,9 @@ func (e *noClusterError) Hint() string {
 	return "run in a pod, let KUBECONFIG name a cluster, or start without one with --ignore-kubernetes-connection-failure"
 }
 
-// connect finds the cluster that policies may ask about. Nobody is contacted yet. Having none is nil, and an error only if
-// some policy is allowed to ask and the operator did not say that it may go without.
+// connect finds the cluster that policies may ask about. The API server is not contacted yet.
+// Having none is nil, and an error only if some policy is allowed to ask and the operator did not
+// say that it may go without.
 func connect(o options, definitions []policy.Definition, log *zap.Logger) (*kubernetes.Cluster, error) {
 	cluster, err := kubernetes.Open(kubernetes.Config{UserAgent: "policy-server/" + build.Version, Log: log})
 	switch {
@@ -43,7 +44,8 @@ func connect(o options, definitions []policy.Definition, log *zap.Logger) (*kube
 	return nil, nil
 }
 
-// mayAskCluster reports whether a policy may read kinds of objects, or ask who may do what, which needs no kind.
+// mayAskCluster reports whether a policy may read kinds of objects, or ask who may do what, which
+// needs no kind.
 func mayAskCluster(d policy.Definition) bool {
 	return len(d.Resources) > 0 || d.Grants.Allow(hostcalls.KubernetesCanI)
 }

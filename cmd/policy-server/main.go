@@ -1,5 +1,6 @@
-// Command policy-server serves policies: it reads flags and files, wires the packages that do the work, and turns
-// errors into exit codes (1: it could not start or failed, 2: it was called wrongly).
+// Command policy-server serves policies: it reads flags and files, wires the packages that do the
+// work, and turns errors into exit codes (1: it could not start or failed, 2: it was called
+// wrongly).
 package main
 
 import "os"

@@ -43,7 +43,8 @@ type options struct {
 	imageCache       oci.CacheConfig
 }
 
-// option is one setting: a flag, the environment variable behind it, and how its text is understood.
+// option is one setting: a flag, the environment variable behind it, and how its text is
+// understood.
 type option struct {
 	flag, env, fallback string
 	placeholder         string // of the value in the help; "" for a boolean flag
@@ -53,8 +54,9 @@ type option struct {
 	set                 func(o *options, text string) error // nil: not supported yet
 }
 
-// table lists every setting of the server this one replaces. Those without set are known by name so that they can be
-// refused by name: a server that ignored --client-ca-file would be open without saying so.
+// table lists every setting of the server this one replaces. Those without set are known by name so
+// that they can be refused by name: a server that ignored --client-ca-file would be open without
+// saying so.
 func table() []option {
 	return []option{
 		{flag: "addr", env: "KUBEWARDEN_BIND_ADDRESS", fallback: "0.0.0.0", placeholder: "BIND_ADDRESS", help: "IP address to listen on, for the API and the readiness probe",
@@ -151,7 +153,8 @@ func (s option) apply(o *options, text string) error {
 	return errUnsupported
 }
 
-// errNotPossible is why a value outside of an enumeration is refused; the message lists what is possible.
+// errNotPossible is why a value outside of an enumeration is refused; the message lists what is
+// possible.
 var errNotPossible = errors.New("not one of the possible values")
 
 func (s option) possibleValues() []string {
@@ -196,7 +199,8 @@ func parseSeconds(text string) (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// maxLifetime is beyond what anybody would want to wait for a withdrawn signature to count no longer.
+// maxLifetime is beyond what anybody would want to wait for a withdrawn signature to count no
+// longer.
 const maxLifetime = 24 * time.Hour
 
 func parseLifetime(text string) (time.Duration, error) {

@@ -10,7 +10,8 @@ import (
 	"policy-server/cmd/internal/usage"
 )
 
-// fatalError reports a value that the replaced server refuses only once it starts, hence with exit code 1.
+// fatalError reports a value that the replaced server refuses only once it starts, hence with exit
+// code 1.
 type fatalError struct{ message string }
 
 func (e *fatalError) Error() string { return e.message }

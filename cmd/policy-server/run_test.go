@@ -67,7 +67,8 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// TestUnsupported holds that every setting without function refuses to be set, by its own name, as flag and as variable.
+// TestUnsupported holds that every setting without function refuses to be set, by its own name, as
+// flag and as variable.
 func TestUnsupported(t *testing.T) {
 	tested := 0
 	for _, s := range table() {
@@ -141,7 +142,8 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// TestStartWarnings holds what the log says about files that are readable and probably not what was meant.
+// TestStartWarnings holds what the log says about files that are readable and probably not what was
+// meant.
 func TestStartWarnings(t *testing.T) {
 	policies, sources, directory := file(t, "a: {module: 'file:///none.wasm', polcyMode: monitor}"), file(t, "insecure: [a.com]"), t.TempDir()
 	t.Setenv("DOCKER_CONFIG", "") // so that what the flag sets is taken back

@@ -48,7 +48,8 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		log.Warn("configuration", zap.String("warning", warning))
 	}
 	checkDockerConfig(o.dockerConfig, log)
-	// Guests may keep as many processors busy as there are evaluations: one more lets timers and the network go on.
+	// Guests may keep as many processors busy as there are evaluations: one more lets timers and
+	// the network go on.
 	goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), o.workers+1))
 	engine, err := runtime.Open(ctx, runtime.Config{
 		MemoryLimit: o.memoryLimit,
@@ -118,7 +119,8 @@ func calledOff(ctx context.Context, err error) error {
 	return err
 }
 
-// readFiles reads and parses every file before anything else happens, so that a typing mistake costs no download.
+// readFiles reads and parses every file before anything else happens, so that a typing mistake
+// costs no download.
 func readFiles(o options, log *zap.Logger) (files, error) {
 	var f files
 	data, err := os.ReadFile(o.policies)
@@ -158,7 +160,8 @@ func readFiles(o options, log *zap.Logger) (files, error) {
 	return f, err
 }
 
-// openRegistries returns the client through which modules, signatures and whatever policies ask about are reached.
+// openRegistries returns the client through which modules, signatures and whatever policies ask
+// about are reached.
 func openRegistries(o options, f files) (*registry.Client, error) {
 	client, err := registry.Open(registry.Config{
 		Sources:     f.sources,
@@ -182,8 +185,8 @@ func timeLimit(o options, log *zap.Logger) time.Duration {
 	return o.policyTimeout
 }
 
-// newInputs makes of files what a generation of policies is made of. It waits for the trust root, if the verification
-// config needs one: without it no module could be accepted.
+// newInputs makes of files what a generation of policies is made of. It waits for the trust root,
+// if the verification config needs one: without it no module could be accepted.
 func newInputs(ctx context.Context, o options, f files, client *registry.Client, log *zap.Logger) (policy.Inputs, error) {
 	inputs := policy.Inputs{Definitions: f.definitions, Verifier: policy.AllowUnsignedUnsafe{}, Strict: !o.continueOnErrors}
 	if f.verification == nil {

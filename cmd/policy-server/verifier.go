@@ -10,13 +10,15 @@ import (
 	"policy-server/registry/verify"
 )
 
-// loggedVerifier is the policies' Verifier. It logs what each module was accepted for, and when that was not asked anew.
+// loggedVerifier is the policies' Verifier. It logs what each module was accepted for, and when
+// that was not asked anew.
 type loggedVerifier struct {
 	*verify.Verifier
 	log *zap.Logger
 }
 
-// Verify is the Verifier's, with a line for each constraint that was met, and a warning when the registry was not asked.
+// Verify is the Verifier's, with a line for each constraint that was met, and a warning when the
+// registry was not asked.
 func (v loggedVerifier) Verify(ctx context.Context, digest name.Digest) (registry.VerifiedDigest, error) {
 	report, err := v.Check(ctx, digest)
 	if err != nil {

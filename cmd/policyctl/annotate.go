@@ -19,7 +19,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// The annotations this command writes itself. They must be those of kwctl, whatever this program is called.
+// The annotations this command writes itself. They must be those of kwctl, whatever this program is
+// called.
 const (
 	toolAnnotation  = "io.kubewarden.kwctl"
 	usageAnnotation = "io.kubewarden.policy.usage"
@@ -122,7 +123,8 @@ func annotate(authored map[string]string, usage *string) map[string]string {
 	return annotations
 }
 
-// protocolVersion returns what the metadata must say about a module in that execution mode, or why the mode is wrong.
+// protocolVersion returns what the metadata must say about a module in that execution mode, or why
+// the mode is wrong.
 func protocolVersion(ctx context.Context, code []byte, module *wasm.Module, mode policy.ExecutionMode) (string, error) {
 	const unknown = "Unknown" // there is no question to ask in the other modes
 	const wrong = "Wrong value inside of policy's metadata for 'executionMode'. "

@@ -41,7 +41,8 @@ func TestAnnotate(t *testing.T) {
 	}
 }
 
-// TestAnnotate_toolAnnotation holds that the annotation is ours with any annotations of the author's.
+// TestAnnotate_toolAnnotation holds that the annotation is ours with any annotations of the
+// author's.
 func TestAnnotate_toolAnnotation(t *testing.T) {
 	u := newUser(t)
 	for name, metadata := range map[string]string{

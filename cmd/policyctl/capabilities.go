@@ -22,8 +22,8 @@ func (s capabilitySet) String() string {
 	return "{" + strings.Join(quoted, ", ") + "}"
 }
 
-// usedCapabilities guesses from the text in a module's data segments which host capabilities it uses, sorted: those
-// whose namespace and operation both occur somewhere.
+// usedCapabilities guesses from the text in a module's data segments which host capabilities it
+// uses, sorted: those whose namespace and operation both occur somewhere.
 func usedCapabilities(segments [][]byte) []string {
 	data := bytes.Join(segments, []byte{0xff}) // no byte of a name, so that none is found across segments
 	var used []string
@@ -36,7 +36,8 @@ func usedCapabilities(segments [][]byte) []string {
 	return used
 }
 
-// operationOccurs reports whether operation occurs other than as the beginning of a longer operation's name.
+// operationOccurs reports whether operation occurs other than as the beginning of a longer
+// operation's name.
 func operationOccurs(data []byte, operation string) bool {
 	var continuations [][]byte
 	for _, path := range hostcalls.Known() {
@@ -57,8 +58,8 @@ func operationOccurs(data []byte, operation string) bool {
 	}
 }
 
-// warnAboutCapabilities compares what the metadata declares with what the module seems to use. Names are compared as they
-// are written: a declared "oci/*" covers nothing here.
+// warnAboutCapabilities compares what the metadata declares with what the module seems to use.
+// Names are compared as they are written: a declared "oci/*" covers nothing here.
 func warnAboutCapabilities(declared, used []string, log *zap.Logger) {
 	if undeclared := without(used, declared); len(undeclared) > 0 {
 		log.Warn("host capabilities used by the policy but not declared in metadata", zap.Reflect("capabilities", undeclared))

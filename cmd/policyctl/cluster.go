@@ -8,7 +8,8 @@ import (
 	"policy-server/policy"
 )
 
-// connect returns the cluster that a policy may read, nil when it may read none or a session answers in the cluster's place.
+// connect returns the cluster that a policy may read, nil when it may read none or a session
+// answers in the cluster's place.
 func (s session) connect(definition policy.Definition, log *zap.Logger) (*kubernetes.Cluster, error) {
 	if len(definition.Resources) == 0 || s.replayer != nil {
 		return nil, nil

@@ -24,7 +24,8 @@ func (f *connectionFlags) add(flags *pflag.FlagSet) {
 	f.sources.add(flags, "sources-path", "", "FILE", "insecure registries, their CAs, proxies, YAML; without it sources.yaml in the configuration directory, if that exists")
 }
 
-// open returns a client that follows the flags. What cfg says of sources and credentials is replaced.
+// open returns a client that follows the flags. What cfg says of sources and credentials is
+// replaced.
 func (f *connectionFlags) open(p places, cfg registry.Config, log *zap.Logger) (*registry.Client, error) {
 	f.checkDockerConfig(log)
 	sources, err := f.readSources(p, log)

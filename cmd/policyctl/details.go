@@ -105,7 +105,8 @@ func writeList(out *strings.Builder, heading string, list any) error {
 	return printYAML(out, list)
 }
 
-// bulleted makes the bullets of Markdown lists visible as such. The rest of Markdown reads well as it is.
+// bulleted makes the bullets of Markdown lists visible as such. The rest of Markdown reads well as
+// it is.
 func bulleted(markdown string) string {
 	lines := strings.Split(markdown, "\n")
 	code := false

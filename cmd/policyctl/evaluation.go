@@ -15,9 +15,10 @@ import (
 	"policy-server/runtime"
 )
 
-// evaluate puts request to module under definition through the server's own loader and evaluator, so that the two
-// programs cannot answer differently. There is no time limit. Host calls go through session, and reach registries as modules
-// does. Compiled code is kept in codeFolder, unless that is "".
+// evaluate puts request to module under definition through the server's own loader and evaluator,
+// so that the two programs cannot answer differently. There is no time limit. Host calls go through
+// session, and reach registries as modules does. Compiled code is kept in codeFolder, unless that
+// is "".
 func (p *program) evaluate(
 	ctx context.Context, modules *modules, session session, codeFolder string, module preparedModule, definition policy.Definition, request *admission.Request,
 ) (response admission.Response, err error) {
@@ -52,7 +53,8 @@ func (p *program) evaluate(
 	return policy.NewEvaluator(live, policy.EvaluatorConfig{}).Evaluate(ctx, definition.ID, request, policy.FromWebhook)
 }
 
-// loadFailure is err without the names the server's operators need: here there is one policy, and the user named it.
+// loadFailure is err without the names the server's operators need: here there is one policy, and
+// the user named it.
 func loadFailure(err error) error {
 	var settings *policy.SettingsError
 	var failed *policy.LoadError
@@ -65,8 +67,8 @@ func loadFailure(err error) error {
 	return err
 }
 
-// loaderLog keeps the loader to what a user of this program cannot learn otherwise: what guests print. Its errors are
-// returned as well.
+// loaderLog keeps the loader to what a user of this program cannot learn otherwise: what guests
+// print. Its errors are returned as well.
 func (p *program) loaderLog(log *zap.Logger) *zap.Logger {
 	if p.verbose.on() {
 		return log

@@ -91,8 +91,8 @@ func (l *list) Set(text string) error {
 	return nil
 }
 
-// arguments checks that the required flags were given and exactly the positional arguments; one or more of the last, if
-// its name ends in "...".
+// arguments checks that the required flags were given and exactly the positional arguments; one or
+// more of the last, if its name ends in "...".
 func arguments(positional []string, required ...string) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
 		var missing []string

@@ -89,7 +89,8 @@ func readPolicyMetadata(places places, name string) (string, policy.Metadata, er
 	return uri, metadata, nil
 }
 
-// printYAML prints what JSON has for value as YAML, such as metadata with its fields in the order of the section.
+// printYAML prints what JSON has for value as YAML, such as metadata with its fields in the order
+// of the section.
 func printYAML(w io.Writer, value any) error {
 	encoded, err := json.Marshal(value)
 	if err != nil {

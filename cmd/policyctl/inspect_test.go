@@ -180,7 +180,8 @@ func TestInspect_errors(t *testing.T) {
 	}
 }
 
-// TestInspect_case72_signatures shows what lies beside a policy in its registry: nothing, a signature, a bundle as well.
+// TestInspect_case72_signatures shows what lies beside a policy in its registry: nothing, a
+// signature, a bundle as well.
 func TestInspect_case72_signatures(t *testing.T) {
 	u := newUser(t)
 	host, stop := u.startsRegistry()
@@ -319,7 +320,8 @@ func FuzzSignatures(f *testing.F) {
 	})
 }
 
-// listed returns the layers of manifest as signatures of either layout, who say of themselves what its annotations say.
+// listed returns the layers of manifest as signatures of either layout, who say of themselves what
+// its annotations say.
 func listed(manifest *v1.Manifest) signatures {
 	var found signatures
 	for i, layer := range manifest.Layers {
@@ -336,8 +338,8 @@ func listed(manifest *v1.Manifest) signatures {
 	return found
 }
 
-// TestNames covers how run, inspect and push find what they are asked for. Nothing is stored, so the message tells what
-// was looked for.
+// TestNames covers how run, inspect and push find what they are asked for. Nothing is stored, so
+// the message tells what was looked for.
 func TestNames(t *testing.T) {
 	u := newUser(t)
 	const notFound = "Error: Cannot find policy with uri: "

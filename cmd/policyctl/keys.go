@@ -139,7 +139,7 @@ func password() ([]byte, error) {
 	return ask("Password for the private key: ")
 }
 
-// ask asks whoever sits at the terminal.
+// ask asks the person at the terminal.
 func ask(prompt string) ([]byte, error) {
 	terminal := int(os.Stdin.Fd())
 	if !term.IsTerminal(terminal) {
@@ -150,7 +150,7 @@ func ask(prompt string) ([]byte, error) {
 	return term.ReadPassword(terminal)
 }
 
-// noPasswordError reports that a password is wanted and nobody is there to type it.
+// noPasswordError reports that a password is wanted and there is no terminal to type it at.
 type noPasswordError struct{}
 
 func (*noPasswordError) Error() string { return "a password is needed for the private key" }

@@ -13,7 +13,8 @@ import (
 	"policy-server/registry/verify"
 )
 
-// modules gets modules from where they are, and their signatures verified when somebody asked for it.
+// modules gets modules from where they are, and their signatures verified when somebody asked for
+// it.
 type modules struct {
 	client      *registry.Client
 	trust       trust.Source
@@ -33,8 +34,8 @@ func (f *moduleFlags) add(flags *pflag.FlagSet) {
 	f.verification.add(flags)
 }
 
-// open wires what the flags say. Modules are kept in storeDir, nowhere when it is empty. What is there already is used
-// without asking for it again, unless it is to be verified.
+// open wires what the flags say. Modules are kept in storeDir, nowhere when it is empty. What is
+// there already is used without asking for it again, unless it is to be verified.
 func (f *moduleFlags) open(p places, storeDir string, log *zap.Logger) (*modules, error) {
 	asked, err := f.verification.requirement(p, log)
 	if err != nil {
@@ -61,7 +62,8 @@ func (f *moduleFlags) open(p places, storeDir string, log *zap.Logger) (*modules
 	return m, nil
 }
 
-// fetch returns the module of uri: verified, if that is asked for, and the very bytes the verified manifest promises.
+// fetch returns the module of uri: verified, if that is asked for, and the very bytes the verified
+// manifest promises.
 func (m *modules) fetch(ctx context.Context, uri string) ([]byte, error) {
 	ref, err := registry.ParseReference(uri)
 	if err != nil {
@@ -119,7 +121,8 @@ func (m *modules) verify(ctx context.Context, uri string) error {
 	return nil
 }
 
-// noRequirementError reports that a policy is to be verified and nobody says against what. The text is kwctl's.
+// noRequirementError reports that a policy is to be verified and no flag or file says against what.
+// The text is kwctl's.
 type noRequirementError struct{}
 
 func (*noRequirementError) Error() string { return "could not retrieve sigstore options" }

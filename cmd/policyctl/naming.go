@@ -14,8 +14,9 @@ import (
 
 var withScheme = regexp.MustCompile(`^\w+://`)
 
-// resolve finds the policy that text names for run, inspect and push, and returns its URI. In this order: a URI, a file,
-// the beginning of a stored module's SHA-256, an image reference without its scheme.
+// resolve finds the policy that text names for run, inspect and push, and returns its URI. In this
+// order: a URI, a file, the beginning of a stored module's SHA-256, an image reference without its
+// scheme.
 func (p places) resolve(text string) (string, error) {
 	if withScheme.MatchString(text) {
 		return normalise(text), nil
@@ -72,7 +73,8 @@ func normalise(uri string) string {
 	return registry.SchemeRegistry + "://" + host + "/" + full.Context().RepositoryStr() + ":latest"
 }
 
-// file returns the file that holds the module of uri: a file itself, or what was stored of another one.
+// file returns the file that holds the module of uri: a file itself, or what was stored of another
+// one.
 func (p places) file(uri string) (string, error) {
 	switch scheme, _, _ := strings.Cut(uri, "://"); scheme {
 	case registry.SchemeFile, registry.SchemeHTTP, registry.SchemeHTTPS, registry.SchemeRegistry:
@@ -90,7 +92,8 @@ func (p places) file(uri string) (string, error) {
 	return stored, nil
 }
 
-// find returns the URI that text names and the file that holds its module, asking nobody for it.
+// find returns the URI that text names and the file that holds its module, without asking a
+// registry.
 func (p places) find(text string) (uri, file string, err error) {
 	if uri, err = p.resolve(text); err != nil {
 		return "", "", err
@@ -111,7 +114,8 @@ func (p places) findStored(uri string) (registry.StoredModule, error) {
 	return module, nil
 }
 
-// resolveLeniently is resolve for commands that take any text for an image reference before they give up on it.
+// resolveLeniently is resolve for commands that take any text for an image reference before they
+// give up on it.
 func (p places) resolveLeniently(text string) (string, error) {
 	uri, err := p.resolve(text)
 	if err == nil {

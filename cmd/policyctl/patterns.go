@@ -10,11 +10,12 @@ import (
 
 const capabilitiesFlag = "allowed-host-capabilities"
 
-// noPatterns stands for the flag without any pattern. It is no legal pattern, and the help shows it as the flag's value.
+// noPatterns stands for the flag without any pattern. It is no legal pattern, and the help shows it
+// as the flag's value.
 const noPatterns = "PATTERN ..."
 
-// patterns is the flag for the host capabilities a policy is granted: without it all, given without a value none. pflag
-// knows no flags with several values; see spreadCapabilities.
+// patterns is the flag for the host capabilities a policy is granted: without it all, given without
+// a value none. pflag knows no flags with several values; see spreadCapabilities.
 type patterns struct {
 	given bool
 	texts []string
@@ -48,8 +49,9 @@ func (c *patterns) Set(text string) error {
 	return nil
 }
 
-// spreadCapabilities gives each of several patterns behind the flag a flag of its own. The list ends where an argument
-// cannot be a pattern, so that the name of a policy may follow it: none contains an asterisk or is a capability's name.
+// spreadCapabilities gives each of several patterns behind the flag a flag of its own. The list
+// ends where an argument cannot be a pattern, so that the name of a policy may follow it: none
+// contains an asterisk or is a capability's name.
 func spreadCapabilities(args []string) []string {
 	var spread []string
 	inList := false

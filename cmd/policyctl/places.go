@@ -9,7 +9,8 @@ import (
 	"policy-server/registry"
 )
 
-// places are the directories of this user. They are Kubewarden's, so that an existing store and config keep working.
+// places are the directories of this user. They are Kubewarden's, so that an existing store and
+// config keep working.
 type places struct {
 	config string // sources and verification config
 	cache  string // the policy store
@@ -42,7 +43,8 @@ func (p places) codeDir() string { return filepath.Join(p.cache, "kwctl", "compi
 
 func (p places) store() registry.Store { return registry.NewStore(p.storeDir()) }
 
-// sources and verification are the files that count when no flag names another one. The extensions differ, as in kwctl.
+// sources and verification are the files that count when no flag names another one. The extensions
+// differ, as in kwctl.
 func (p places) sources() string { return filepath.Join(p.config, "sources.yaml") }
 
 func (p places) verification() string { return filepath.Join(p.config, "verification-config.yml") }

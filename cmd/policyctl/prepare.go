@@ -8,8 +8,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// executionModes are the values of --execution-mode. kubewarden is what kwctl's help says, kubewarden-wapc what policies'
-// metadata says.
+// executionModes are the values of --execution-mode. kubewarden is what kwctl's help says,
+// kubewarden-wapc what policies' metadata says.
 var executionModes = []string{"opa", "gatekeeper", "kubewarden", "kubewarden-wapc", "wasi"}
 
 // preparedModule is a module that says how it is to be run.
@@ -19,8 +19,8 @@ type preparedModule struct {
 	annotated bool // by its author
 }
 
-// prepare finds out how the module is to be run. A module without metadata gets some: the server would refuse it, but
-// authors run their modules before they annotate them.
+// prepare finds out how the module is to be run. A module without metadata gets some: the server
+// would refuse it, but authors run their modules before they annotate them.
 func (t *trial) prepare(code []byte) (preparedModule, error) {
 	metadata, annotated, err := policy.ReadMetadata(code)
 	if err != nil {
@@ -62,8 +62,8 @@ func checkVersion(metadata policy.Metadata) error {
 	return saidf("Policy required Kubewarden version %s.%s.0 or greater. But it's running on %s", release[0], release[1], policy.CompatibleVersion)
 }
 
-// executionMode settles how a module is run, from what the user asked for and what its metadata declares, each "" when
-// there is nothing, and what it was compiled from.
+// executionMode settles how a module is run, from what the user asked for and what its metadata
+// declares, each "" when there is nothing, and what it was compiled from.
 func executionMode(asked, declared policy.ExecutionMode, rego bool) (policy.ExecutionMode, error) {
 	if asked == "kubewarden" {
 		asked = policy.ExecuteWaPC

@@ -41,7 +41,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return usage.Exit(called, err, stderr)
 }
 
-// program is what every command shares: its streams and the flags that go before or behind any command.
+// program is what every command shares: its streams and the flags that go before or behind any
+// command.
 type program struct {
 	name           string // policyctl or kwctl
 	stdin          io.Reader

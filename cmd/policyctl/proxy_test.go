@@ -13,7 +13,8 @@ import (
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 )
 
-// unreachable is a host that nobody reaches except through a proxy: its domain is reserved for names that do not resolve.
+// unreachable is a host that nobody reaches except through a proxy: its domain is reserved for
+// names that do not resolve.
 const unreachable = "registry.invalid:5000"
 
 // proxy forwards whatever it is asked for to one registry, and counts.
@@ -63,7 +64,8 @@ func tunnel(t *testing.T, w http.ResponseWriter, address string) {
 	}()
 }
 
-// TestProxies_case87_case88_case89_case90 pulls from a registry behind a proxy, which the environment names or does not.
+// TestProxies_case87_case88_case89_case90 pulls from a registry behind a proxy, which the
+// environment names or does not.
 func TestProxies_case87_case88_case89_case90(t *testing.T) {
 	u := newUser(t)
 	images := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))

@@ -77,8 +77,8 @@ func TestPull_output(t *testing.T) {
 	}
 }
 
-// TestPull_again holds that what is stored is not asked for again, but the tag latest is, and a digest whose stored module
-// is another one.
+// TestPull_again holds that what is stored is not asked for again, but the tag latest is, and a
+// digest whose stored module is another one.
 func TestPull_again(t *testing.T) {
 	u := newUser(t)
 	host, stop := u.startsRegistry()

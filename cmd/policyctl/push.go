@@ -81,7 +81,8 @@ func (q *push) upload(ctx context.Context, p *program, name, uri string) error {
 	return q.print(p.stdout, digest.Name())
 }
 
-// annotations returns those of the module's metadata, which must have some unless it is pushed by force.
+// annotations returns those of the module's metadata, which must have some unless it is pushed by
+// force.
 func (q *push) annotations(module []byte, stderr io.Writer, log *zap.Logger) (map[string]string, error) {
 	metadata, annotated, err := policy.ReadMetadata(module)
 	if err != nil {

@@ -31,7 +31,8 @@ func readRequest(file string, stdin io.Reader) (requestText, error) {
 	return data, nil
 }
 
-// request reads the text as a raw request, or as an AdmissionRequest, which may be inside an AdmissionReview.
+// request reads the text as a raw request, or as an AdmissionRequest, which may be inside an
+// AdmissionReview.
 func (d requestText) request(raw bool) (*admission.Request, error) {
 	if raw {
 		return admission.ParseRaw(d)

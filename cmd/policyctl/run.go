@@ -59,7 +59,8 @@ JSON value. A module without metadata is taken to speak waPC.`+proxyHelp,
 	return command
 }
 
-// run puts the request to the policy that name names. Whatever can be found wrong without the policy is found first.
+// run puts the request to the policy that name names. Whatever can be found wrong without the
+// policy is found first.
 func (t *trial) run(ctx context.Context, p *program, name string) error {
 	if err := t.session.check(); err != nil {
 		return err
@@ -141,7 +142,8 @@ func (t *trial) definition(name string) (policy.Definition, error) {
 	}, nil
 }
 
-// resources are the kinds of Kubernetes resources that the policy may read: those its author lists, if the user agrees.
+// resources are the kinds of Kubernetes resources that the policy may read: those its author lists,
+// if the user agrees.
 func (t *trial) resources(module preparedModule, log *zap.Logger) []policy.Resource {
 	listed := module.metadata.ContextAwareResources
 	switch {

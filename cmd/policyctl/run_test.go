@@ -169,7 +169,8 @@ func TestRun_mutation(t *testing.T) {
 	}
 }
 
-// replaced returns a guest with one of its texts replaced by another one, blanks making up for the difference.
+// replaced returns a guest with one of its texts replaced by another one, blanks making up for the
+// difference.
 func replaced(t *testing.T, guestName, before, after string) string {
 	t.Helper()
 	code := string(read(t, guest(t, guestName)))
@@ -230,7 +231,8 @@ func TestRun_executionMode(t *testing.T) {
 	}
 }
 
-// TestRun_capabilities asks what a policy may use by a guest that uses what nobody has: the answer names what was granted.
+// TestRun_capabilities asks what a policy may use by a guest that uses what nobody has: the answer
+// names what was granted.
 func TestRun_capabilities(t *testing.T) {
 	u := newUser(t)
 	request, p := u.writes("request.json", podRequest), guest(t, "unknown_host_call")
@@ -332,7 +334,8 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// FuzzSpreadCapabilities: spreading changes nothing but the arguments behind the flag, and nothing the second time.
+// FuzzSpreadCapabilities: spreading changes nothing but the arguments behind the flag, and nothing
+// the second time.
 func FuzzSpreadCapabilities(f *testing.F) {
 	for _, seed := range []string{"", "run -r a p", "--allowed-host-capabilities oci/* p", "--allowed-host-capabilities * -- *", "--allowed-host-capabilities=a net/*", "--allowed-host-capabilities --allowed-host-capabilities oci/v1/verify -v"} {
 		f.Add(seed)

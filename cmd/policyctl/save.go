@@ -57,8 +57,8 @@ func (p places) findAllStored(names []string) ([]registry.StoredModule, error) {
 	return modules, nil
 }
 
-// writeArchive makes the archive aside, so that a failure leaves what was there. What is no file, a pipe for example, is
-// written to.
+// writeArchive makes the archive aside, so that a failure leaves what was there. What is no file, a
+// pipe for example, is written to.
 func writeArchive(file string, store registry.Store, modules []registry.StoredModule) (err error) {
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		return writeToDevice(file, store, modules)

@@ -32,7 +32,8 @@ Kubewarden project publishes from GitHub; add the signers of your own.`,
 	return command
 }
 
-// verificationConfig is a file to start from. It ends in an empty line and spells out nulls, as kwctl's does.
+// verificationConfig is a file to start from. It ends in an empty line and spells out nulls, as
+// kwctl's does.
 const verificationConfig = `# The signatures a policy must have. Every entry of allOf must be met, and as many of anyOf's as its minimumMatches says.
 #
 # As it is, this file accepts policies that were signed by GitHub Actions of the Kubewarden organisation.

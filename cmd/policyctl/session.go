@@ -35,7 +35,8 @@ func (f *sessionFlags) check() error {
 	return nil
 }
 
-// session stands between a policy's host calls and the capabilities. The zero session lets them pass.
+// session stands between a policy's host calls and the capabilities. The zero session lets them
+// pass.
 type session struct {
 	file     string
 	recorder *exchanges.Recorder // when they are written down
@@ -43,7 +44,8 @@ type session struct {
 	log      *zap.Logger
 }
 
-// open reads the file to be replayed: one that is missing or no session must not look like a policy that failed.
+// open reads the file to be replayed: one that is missing or no session must not look like a policy
+// that failed.
 func (f *sessionFlags) open(log *zap.Logger) (session, error) {
 	switch {
 	case f.record.Given:
@@ -75,8 +77,8 @@ func (s session) proxy(calls *hostcalls.Dispatcher) *hostcalls.Dispatcher {
 	return calls
 }
 
-// finish writes what was recorded, or tells what was not asked for. The policy has answered by then, so nothing that goes
-// wrong here fails the run.
+// finish writes what was recorded, or tells what was not asked for. The policy has answered by
+// then, so nothing that goes wrong here fails the run.
 func (s session) finish() {
 	switch {
 	case s.replayer != nil && s.replayer.Left() > 0:

@@ -92,7 +92,8 @@ func TestRun_replay(t *testing.T) {
 	})
 }
 
-// startsCluster starts an API server that has the namespace test-policy, and leads KUBECONFIG to it.
+// startsCluster starts an API server that has the namespace test-policy, and leads KUBECONFIG to
+// it.
 func (u *user) startsCluster() (stop func()) {
 	u.t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

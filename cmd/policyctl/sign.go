@@ -112,7 +112,7 @@ func (s *signing) sign(ctx context.Context, p *program, uri string) error {
 	return err
 }
 
-// lostError reports a signature that was pushed and that nobody will find.
+// lostError reports a signature that was pushed and that no verifier will find.
 type lostError struct {
 	receipt sign.Receipt
 	err     error // why it could not be looked for; nil: it is not among what there is
@@ -133,7 +133,8 @@ func (e *lostError) Hint() string {
 	return "sign with --layout legacy, which needs no list of referrers, or have the registry's referrers API mended"
 }
 
-// findAgain looks for what was signed as a verifier does. A registry may take a signature and not list it.
+// findAgain looks for what was signed as a verifier does. A registry may take a signature and not
+// list it.
 func findAgain(ctx context.Context, client *registry.Client, receipt sign.Receipt) error {
 	list, err := verify.List(ctx, receipt.Digest, client.RemoteOptions(ctx))
 	if slices.ContainsFunc(list, func(found evidence.Found) bool { return found.Layer == receipt.Layer }) {
@@ -174,8 +175,8 @@ func (s *signing) config() (sign.Config, error) {
 	return cfg, nil
 }
 
-// identity returns the identity token, "" when there is none. It had better be in a file or the environment: command lines
-// are for all to see.
+// identity returns the identity token, "" when there is none. It had better be in a file or the
+// environment: command lines are for all to see.
 func (s *signing) identity() (string, error) {
 	if !s.token.Given {
 		return os.Getenv("SIGSTORE_ID_TOKEN"), nil

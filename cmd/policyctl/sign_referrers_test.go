@@ -10,8 +10,8 @@ import (
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 )
 
-// TestSign_referrers holds that what is signed is found again, whatever a registry's endpoint for referrers answers, and that
-// a signature nobody will find is no success.
+// TestSign_referrers holds that what is signed is found again, whatever a registry's endpoint for
+// referrers answers, and that a signature nobody will find is no success.
 func TestSign_referrers(t *testing.T) {
 	answering := func(contentType, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

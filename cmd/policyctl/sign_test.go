@@ -14,8 +14,8 @@ import (
 	"policy-server/internal/testing/sigstorehttp"
 )
 
-// writesKey makes a key pair, FILE.key and FILE.pub, and returns the path of the private key. It is not encrypted, which
-// saves time.
+// writesKey makes a key pair, FILE.key and FILE.pub, and returns the path of the private key. It is
+// not encrypted, which saves time.
 func (u *user) writesKey(file string) string {
 	u.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -34,7 +34,8 @@ func (u *user) writesKey(file string) string {
 	return u.writes(file, string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})))
 }
 
-// TestSign_key makes a key pair, signs a policy with it and verifies it: all there is between an author and an operator.
+// TestSign_key makes a key pair, signs a policy with it and verifies it: all there is between an
+// author and an operator.
 func TestSign_key(t *testing.T) {
 	u := newUser(t)
 	t.Setenv("COSIGN_PASSWORD", "a secret")

@@ -37,7 +37,8 @@ func findSignatures(ctx context.Context, client *registry.Client, uri string) (s
 	return verify.List(ctx, digest, client.RemoteOptions(ctx))
 }
 
-// missing says in one line why there are no signatures, or not all of them; "" when they are all there.
+// missing says in one line why there are no signatures, or not all of them; "" when they are all
+// there.
 func (s signatures) missing(err error) string {
 	switch {
 	case err != nil:
@@ -122,7 +123,7 @@ func claimRows(found evidence.Found) []detail {
 	return rows
 }
 
-// timeText writes a time in UTC; "" for one that nobody said.
+// timeText writes a time in UTC; "" for one that is not known.
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -130,8 +131,8 @@ func timeText(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// signaturesDocument is what printYAML prints below the metadata: the manifests as they lie in the registry, and what the
-// signatures in them say.
+// signaturesDocument is what printYAML prints below the metadata: the manifests as they lie in the
+// registry, and what the signatures in them say.
 type signaturesDocument struct {
 	Legacy     *v1.Manifest   `json:"signatures,omitempty"` // under the tag sha256-….sig
 	Bundles    []*v1.Manifest `json:"bundles,omitempty"`    // that refer to the policy
@@ -194,8 +195,8 @@ func (s signatures) document() signaturesDocument {
 	return d
 }
 
-// printYAML prints the signatures below keys of the metadata document. Why there are none, or not all, goes to stderr: it
-// is no YAML.
+// printYAML prints the signatures below keys of the metadata document. Why there are none, or not
+// all, goes to stderr: it is no YAML.
 func (s signatures) printYAML(stdout, stderr io.Writer, err error) error {
 	if reason := s.missing(err); reason != "" {
 		if _, err := fmt.Fprintln(stderr, printable(reason)); err != nil || len(s) == 0 {

@@ -19,7 +19,8 @@ import (
 
 // The numbers are those of the compatibility cases of kwctl.
 
-// listed returns the first column of what the command policies prints, and checks that nothing else is said.
+// listed returns the first column of what the command policies prints, and checks that nothing else
+// is said.
 func (u *user) listed() []string {
 	u.t.Helper()
 	r := u.must("policies")
@@ -40,7 +41,8 @@ func (u *user) lists(want ...string) {
 	}
 }
 
-// servesModule starts a web server of one module, which the user trusts as little as any insecure host, and returns its URL.
+// servesModule starts a web server of one module, which the user trusts as little as any insecure
+// host, and returns its URL.
 func (u *user) servesModule(module string, insecure ...string) string {
 	u.t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(read(u.t, module)) }))

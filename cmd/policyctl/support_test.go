@@ -118,7 +118,8 @@ func read(t *testing.T, file string) []byte {
 	return data
 }
 
-// startsRegistry starts a registry of plain HTTP, which the user's sources file allows, and returns its host.
+// startsRegistry starts a registry of plain HTTP, which the user's sources file allows, and returns
+// its host.
 func (u *user) startsRegistry() (host string, stop func()) {
 	u.t.Helper()
 	return u.serves(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
@@ -207,7 +208,8 @@ func (u *user) signs(d name.Digest, file string, annotations map[string]string) 
 	return u.writes(file, string(s.PublicKeyPEM()))
 }
 
-// signsKeyless signs a digest by an identity of a new Sigstore and returns the path of its trust config.
+// signsKeyless signs a digest by an identity of a new Sigstore and returns the path of its trust
+// config.
 func (u *user) signsKeyless(d name.Digest, id sigstoretest.Identity, annotations map[string]string) string {
 	u.t.Helper()
 	authority, err := sigstoretest.New()

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal returns the two ends of a pseudo-terminal: the one a person looks at, and the one a program writes to.
+// openTerminal returns the two ends of a pseudo-terminal: the one a person looks at, and the one a
+// program writes to.
 func openTerminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -37,7 +38,8 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 	return person, program
 }
 
-// TestPull_terminal holds that somebody at a terminal sees what happens, on stderr, and that the line goes away.
+// TestPull_terminal holds that somebody at a terminal sees what happens, on stderr, and that the
+// line goes away.
 func TestPull_terminal(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()

@@ -43,7 +43,8 @@ func (f *verificationFlags) add(flags *pflag.FlagSet) {
 	f.allowUnsigned.add(flags, "allow-unsigned-unsafe", "", "do without the verification config in the configuration directory")
 }
 
-// checkAnnotation refuses what the replaced tool drops: a typing mistake must not weaken a verification.
+// checkAnnotation refuses what the replaced tool drops: a typing mistake must not weaken a
+// verification.
 func checkAnnotation(text string) error {
 	if key, _, ok := strings.Cut(text, "="); !ok || key == "" {
 		return usage.Errorf("invalid value '%s' for '--verification-annotation <KEY=VALUE>': no KEY=VALUE", text)
@@ -57,7 +58,8 @@ type requirement struct {
 	defaultFile string // that asks for them; "" when a flag does
 }
 
-// requirement reads what the flags, or the file in the default place, ask for; nil when nothing does.
+// requirement reads what the flags, or the file in the default place, ask for; nil when nothing
+// does.
 func (f *verificationFlags) requirement(p places, log *zap.Logger) (*requirement, error) {
 	if f.allowUnsigned.on() {
 		if f.asks() || f.config.Given {
@@ -90,7 +92,8 @@ func (f *verificationFlags) asksForIdentity() bool {
 	return len(f.keys.texts) > 0 || f.email.Given || f.issuer.Given || f.owner.Given
 }
 
-// constraints is what the flags ask for: everything given must hold. The texts and their order are kwctl's.
+// constraints is what the flags ask for: everything given must hold. The texts and their order are
+// kwctl's.
 func (f *verificationFlags) constraints() (verify.Config, error) {
 	switch {
 	case !f.asksForIdentity() && !f.repo.Given:

@@ -15,7 +15,8 @@ byLgh2IjpNQN0Uio/9pZOTP/CsJmXoUNshfpTUHd3OxgHgz/6adtf2nBwQ==
 -----END PUBLIC KEY-----
 `
 
-// TestVerification runs every way of asking for signatures through every command that verifies, on a policy signed twice.
+// TestVerification runs every way of asking for signatures through every command that verifies, on
+// a policy signed twice.
 func TestVerification_case83_case84(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
@@ -119,7 +120,8 @@ func TestVerify_errors(t *testing.T) {
 	}
 }
 
-// TestDefaultVerification holds that the file in the default place counts for every command, unless it is told not to.
+// TestDefaultVerification holds that the file in the default place counts for every command, unless
+// it is told not to.
 func TestDefaultVerification(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
@@ -157,7 +159,8 @@ func TestDefaultVerification(t *testing.T) {
 	})
 }
 
-// TestVerification_storedFile holds that a stored file is not run when it is not what the verified manifest promises.
+// TestVerification_storedFile holds that a stored file is not run when it is not what the verified
+// manifest promises.
 func TestVerification_storedFile(t *testing.T) {
 	u := newUser(t)
 	host, _ := u.startsRegistry()
@@ -177,8 +180,8 @@ func TestVerification_storedFile(t *testing.T) {
 	}
 }
 
-// TestVerification_offline holds that what was pulled by digest can be used without its registry, that this is said, and
-// that verify never speaks for a registry that it did not ask.
+// TestVerification_offline holds that what was pulled by digest can be used without its registry,
+// that this is said, and that verify never speaks for a registry that it did not ask.
 func TestVerification_offline(t *testing.T) {
 	u := newUser(t)
 	host, stop := u.startsRegistry()

@@ -11,8 +11,8 @@ import (
 // saidf makes an error in the words that scripts written for kwctl look for, capitals included.
 func saidf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-// system returns what the operating system said, capitalised as everywhere but in Go: scripts look for "No such file or
-// directory". The name of the file is left to the message around it.
+// system returns what the operating system said, capitalised as everywhere but in Go: scripts look
+// for "No such file or directory". The name of the file is left to the message around it.
 func system(err error) error {
 	var number syscall.Errno
 	if !errors.As(err, &number) {
@@ -30,7 +30,8 @@ type systemError struct {
 func (e systemError) Error() string { return e.text }
 func (e systemError) Unwrap() error { return e.err }
 
-// printable keeps what the author of a policy wrote from moving the cursor or changing what the terminal shows.
+// printable keeps what the author of a policy wrote from moving the cursor or changing what the
+// terminal shows.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {

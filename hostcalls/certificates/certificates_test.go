@@ -204,7 +204,8 @@ func make33(c wire) []wire {
 	return chain
 }
 
-// What is decoded is asked again in the words of a session file, so both must survive whatever a guest sends.
+// What is decoded is asked again in the words of a session file, so both must survive whatever a
+// guest sends.
 func FuzzIsCertificateTrusted(f *testing.F) {
 	f.Add([]byte(`{"cert":{"encoding":"Pem","data":[45,45]},"cert_chain":[{"encoding":"Der","data":[48,130]}],"not_after":"2024-05-06T00:00:00Z"}`))
 	f.Add([]byte(`{"cert":{"encoding":"Der","data":[]},"cert_chain":null,"not_after":""}`))

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// Judging costs time that no deadline interrupts, so what is judged is bounded: real certificates are below 10 KB, real
-// chains below ten, and the longest RSA key anybody's TLS takes has 8192 bits.
+// Judging costs time that no deadline interrupts, so what is judged is bounded: real certificates
+// are below 10 KB, real chains below ten, and the longest RSA key anybody's TLS takes has 8192
+// bits.
 const (
 	maxCertificateBytes = 64 << 10
 	maxChain            = 32
@@ -38,8 +39,8 @@ type verdict struct {
 // trust is what a certificate may lead to.
 type trust struct{ authorities, intermediates *x509.CertPool }
 
-// mozilla returns the authorities Mozilla trusts for TLS, which come with the program: what the machine trusts would differ
-// from one server to the next.
+// mozilla returns the authorities Mozilla trusts for TLS, which come with the program: what the
+// machine trusts would differ from one server to the next.
 func mozilla() trust {
 	pool := x509.NewCertPool()
 	for root := range bundle.Roots() {
@@ -55,8 +56,8 @@ func mozilla() trust {
 	return trust{authorities: pool, intermediates: x509.NewCertPool()}
 }
 
-// judge holds the certificate against what it is said to lead to. The certificate's own validity comes first: an expired
-// one of an unknown issuer is expired.
+// judge holds the certificate against what it is said to lead to. The certificate's own validity
+// comes first: an expired one of an unknown issuer is expired.
 func (r request) judge(authorities func() trust, now time.Time) (verdict, error) {
 	leaf, err := r.cert.parse()
 	if err != nil {
@@ -129,8 +130,8 @@ func options(t trust, now time.Time) x509.VerifyOptions {
 	}
 }
 
-// outsideValidityOnTheWay says why there is no path to an authority: an intermediate of the path there would be is expired
-// or not yet valid, or there is none.
+// outsideValidityOnTheWay says why there is no path to an authority: an intermediate of the path
+// there would be is expired or not yet valid, or there is none.
 func outsideValidityOnTheWay(leaf *x509.Certificate, authorities *x509.CertPool, intermediates []*x509.Certificate, now time.Time) string {
 	timeless := x509.NewCertPool()
 	for _, cert := range intermediates {
@@ -164,8 +165,8 @@ func outsideValidity(cert *x509.Certificate, now time.Time) string {
 	return ""
 }
 
-// asAuthority returns cert as x509 wants an authority to be. Who is given one by the policy trusts its name and its key:
-// that it expired, or was never meant to be one, is the policy's business.
+// asAuthority returns cert as x509 wants an authority to be. Who is given one by the policy trusts
+// its name and its key: that it expired, or was never meant to be one, is the policy's business.
 func asAuthority(cert *x509.Certificate, now time.Time) *x509.Certificate {
 	authority := *cert
 	authority.NotBefore, authority.NotAfter = now, now
@@ -179,7 +180,8 @@ func selfIssued(cert *x509.Certificate) bool {
 	return usableKey(cert) && slices.Equal(cert.RawIssuer, cert.RawSubject) && cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
 
-// usableKey reports whether signatures by cert's key may be checked: a key without bounds is work without bounds.
+// usableKey reports whether signatures by cert's key may be checked: a key without bounds is work
+// without bounds.
 func usableKey(cert *x509.Certificate) bool {
 	key, ok := cert.PublicKey.(*rsa.PublicKey)
 	return !ok || key.N.BitLen() >= minRSABits && key.N.BitLen() <= maxRSABits

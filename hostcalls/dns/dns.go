@@ -1,4 +1,5 @@
-// Package dns answers the host capabilities of namespace net: name resolution with the host's own resolver.
+// Package dns answers the host capabilities of namespace net: name resolution with the host's own
+// resolver.
 package dns
 
 import (

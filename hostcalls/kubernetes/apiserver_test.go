@@ -25,8 +25,8 @@ import (
 
 const token = "the-servers-own-token"
 
-// apiServer is an API server over TLS, as far as policies see one: discovery, lists in pages, watches, objects, access
-// reviews, its errors, and who may ask. It counts what it is asked.
+// apiServer is an API server over TLS, as far as policies see one: discovery, lists in pages,
+// watches, objects, access reviews, its errors, and who may ask. It counts what it is asked.
 type apiServer struct {
 	t    testing.TB
 	http *httptest.Server

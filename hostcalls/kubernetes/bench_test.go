@@ -11,8 +11,8 @@ import (
 	"policy-server/hostcalls/kubernetes"
 )
 
-// crowd is an API server with ten thousand Pods of 5 KB, half of which are managedFields, as in real clusters. Its pages are
-// written beforehand, so that reading them is what is measured.
+// crowd is an API server with ten thousand Pods of 5 KB, half of which are managedFields, as in
+// real clusters. Its pages are written beforehand, so that reading them is what is measured.
 type crowd struct{ pages []string }
 
 const (
@@ -53,7 +53,8 @@ func (c *crowd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// BenchmarkList is what a list of ten thousand objects costs, the first time and from then on, and what it holds.
+// BenchmarkList is what a list of ten thousand objects costs, the first time and from then on, and
+// what it holds.
 func BenchmarkList(b *testing.B) {
 	s := newAPIServer(b)
 	s.http.Config.Handler = newCrowd()

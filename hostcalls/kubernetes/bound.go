@@ -6,15 +6,16 @@ import (
 	"net/http"
 )
 
-// What is read of one answer of the API server, and of one event of a watch, before it is given up: a page has at most five
-// hundred objects, and none is larger than what etcd takes, which is one and a half megabytes unless somebody raised it.
+// What is read of one answer of the API server, and of one event of a watch, before it is given up:
+// a page has at most five hundred objects, and none is larger than what etcd takes, which is one
+// and a half megabytes unless somebody raised it.
 const (
 	maxAnswerBytes = 512 << 20
 	maxEventBytes  = 32 << 20
 )
 
-// boundAnswers bounds what a transport hands to client-go, which reads whole answers into memory. Streams of events are
-// bounded where they are read.
+// boundAnswers bounds what a transport hands to client-go, which reads whole answers into memory.
+// Streams of events are bounded where they are read.
 func boundAnswers(next http.RoundTripper) http.RoundTripper { return &answerBound{next} }
 
 type answerBound struct{ next http.RoundTripper }

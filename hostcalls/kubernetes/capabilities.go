@@ -6,9 +6,10 @@ import (
 	"policy-server/hostcalls"
 )
 
-// Capabilities returns what answers the capabilities of this namespace by asking cluster, which may be nil: the requests are
-// then understood, and fail when they are performed. Responses are in the forms that Cluster's methods and the functions
-// below state. Unknown members of requests are ignored.
+// Capabilities returns what answers the capabilities of this namespace by asking cluster, which may
+// be nil: the requests are then understood, and fail when they are performed. Responses are in the
+// forms that Cluster's methods and the functions below state. Unknown members of requests are
+// ignored.
 func Capabilities(cluster *Cluster) []hostcalls.Capability {
 	return []hostcalls.Capability{
 		{Path: hostcalls.KubernetesListResourcesAll, Understand: cluster.understandList(optional)},
@@ -18,14 +19,15 @@ func Capabilities(cluster *Cluster) []hostcalls.Capability {
 	}
 }
 
-// understandList reads requests of kubernetes/list_resources_all and kubernetes/list_resources_by_namespace.
+// understandList reads requests of kubernetes/list_resources_all and
+// kubernetes/list_resources_by_namespace.
 //
 //	request:  {"api_version": "apps/v1", "kind": "Deployment", "namespace": string, "label_selector": string?,
 //	           "field_selector": string?, "field_masks": [string, …]?}; a namespace only in the second
 //	response: {"apiVersion": "apps/v1", "kind": "DeploymentList", "metadata": {}, "items": [object, …]}
 //
-// Objects come without managedFields and kubectl's last-applied annotation, and with what the masks keep beside apiVersion,
-// kind and metadata.
+// Objects come without managedFields and kubectl's last-applied annotation, and with what the masks
+// keep beside apiVersion, kind and metadata.
 func (c *Cluster) understandList(namespace requirement) hostcalls.Understanding {
 	return func(payload []byte) (hostcalls.Request, error) {
 		r, err := decodeList(payload, namespace)

@@ -32,8 +32,8 @@ func (m mapping) request(client rest.Interface, namespace string) *rest.Request 
 	return request.Resource(m.plural)
 }
 
-// mappingOf returns where the API serves kind. A group's kinds are asked for once for as long as they are remembered, and
-// again when one is missed, which may have been defined since.
+// mappingOf returns where the API serves kind. A group's kinds are asked for once for as long as
+// they are remembered, and again when one is missed, which may have been defined since.
 func (c *Cluster) mappingOf(ctx context.Context, kind hostcalls.Resource) (mapping, error) {
 	root, err := rootOf(kind)
 	if err != nil {
@@ -60,8 +60,8 @@ func (c *Cluster) mappingOf(ctx context.Context, kind hostcalls.Resource) (mappi
 	return mapping{}, fmt.Errorf("Cannot find resource %s", kind)
 }
 
-// forget makes the next question about kind ask the API server again: its definition may have been removed, and come back
-// with another scope.
+// forget makes the next question about kind ask the API server again: its definition may have been
+// removed, and come back with another scope.
 func (c *Cluster) forget(kind hostcalls.Resource) {
 	if root, err := rootOf(kind); err == nil {
 		c.discovered.Forget(root)
@@ -95,8 +95,8 @@ func body(result rest.Result) ([]byte, error) {
 	return result.Raw()
 }
 
-// rootOf returns the path of a group and version. It must not lead anywhere else: which kinds a policy may read was decided
-// by what it wrote.
+// rootOf returns the path of a group and version. It must not lead anywhere else: which kinds a
+// policy may read was decided by what it wrote.
 func rootOf(kind hostcalls.Resource) (string, error) {
 	if kind.APIVersion == "v1" {
 		return "/api/v1", nil

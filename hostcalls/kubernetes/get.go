@@ -12,8 +12,8 @@ import (
 	"policy-server/jsontext"
 )
 
-// fetch returns an object as the API server has it. It is asked once for as long as an object is remembered, unless the
-// policy wants what is true now.
+// fetch returns an object as the API server has it. It is asked once for as long as an object is
+// remembered, unless the policy wants what is true now.
 func (c *Cluster) fetch(ctx context.Context, r getRequest) ([]byte, error) {
 	if c == nil {
 		return nil, ErrNoCluster
@@ -58,7 +58,8 @@ func isAbout(err error, name string) bool {
 	return errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name
 }
 
-// get answers kubernetes/get_resource: masks apply to what is remembered, so that policies with different ones share it.
+// get answers kubernetes/get_resource: masks apply to what is remembered, so that policies with
+// different ones share it.
 func (c *Cluster) get(ctx context.Context, r getRequest) ([]byte, error) {
 	text, err := c.fetch(ctx, r)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"policy-server/hostcalls"
 )
 
-// The requests of this file are the host's own, for policies that are handed an inventory of the cluster instead of asking:
-// they go through hostcalls.Caller.Ask, so that they are recorded and replayed like those of guests.
+// The requests of this file are the host's own, for policies that are handed an inventory of the
+// cluster instead of asking: they go through hostcalls.Caller.Ask, so that they are recorded and
+// replayed like those of guests.
 
 // InventoryRequest asks for all objects of a kind. The answer is that of Cluster.List.
 func (c *Cluster) InventoryRequest(kind hostcalls.Resource) hostcalls.Request {
@@ -36,8 +37,8 @@ func (c *Cluster) PluralNameRequest(kind hostcalls.Resource) hostcalls.Request {
 	}
 }
 
-// ChangedSinceRequest asks whether an inventory of a kind that is so old may have changed. The answer is true or false; it is
-// true when nothing watches the kind (any more).
+// ChangedSinceRequest asks whether an inventory of a kind that is so old may have changed. The
+// answer is true or false; it is true when nothing watches the kind (any more).
 func (c *Cluster) ChangedSinceRequest(kind hostcalls.Resource, age time.Duration) hostcalls.Request {
 	r := listRequest{selection: Selection{Kind: kind}}
 	question := r.question()

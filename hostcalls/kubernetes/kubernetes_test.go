@@ -186,7 +186,8 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-// What the host wants to know for policies that cannot ask themselves needs the kinds, and no capability.
+// What the host wants to know for policies that cannot ask themselves needs the kinds, and no
+// capability.
 func TestInventory(t *testing.T) {
 	s := newAPIServer(t)
 	s.puts(service)

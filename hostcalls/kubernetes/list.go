@@ -7,7 +7,8 @@ import (
 	"policy-server/hostcalls"
 )
 
-// Selection says which objects of a kind a list has, and what of each. The zero value of each field but Kind means all.
+// Selection says which objects of a kind a list has, and what of each. The zero value of each field
+// but Kind means all.
 type Selection struct {
 	Kind          hostcalls.Resource
 	Namespace     string
@@ -16,23 +17,25 @@ type Selection struct {
 	FieldMasks    []string // paths such as "spec.containers.image"; metadata is always there
 }
 
-// identity tells one watch from another. Selections that differ in the order of their masks are the same.
+// identity tells one watch from another. Selections that differ in the order of their masks are the
+// same.
 type identity struct {
 	kind                             hostcalls.Resource
 	namespace, labels, fields, masks string
 }
 
-// identity quotes the masks: whatever a policy writes into one of its own, no other policy's objects lack anything.
+// identity quotes the masks: whatever a policy writes into one of its own, no other policy's
+// objects lack anything.
 func (s Selection) identity() identity {
 	return identity{s.Kind, s.Namespace, s.LabelSelector, s.FieldSelector, fmt.Sprintf("%q", canonical(s.FieldMasks))}
 }
 
-// List returns the list of what is selected, in the API's form: {"apiVersion", "kind": KIND+"List", "metadata": {}, "items"},
-// sorted by namespace and name. The first list of a selection waits for the API server, and starts a watch from which later
-// ones are answered.
+// List returns the list of what is selected, in the API's form: {"apiVersion", "kind": KIND+"List",
+// "metadata": {}, "items"}, sorted by namespace and name. The first list of a selection waits for
+// the API server, and starts a watch from which later ones are answered.
 //
-// When ctx ends first, this list fails, with what went wrong last; the watch goes on, for later ones. What the API server
-// says with a status of 400 to 499 ends the watch and fails at once.
+// When ctx ends first, this list fails, with what went wrong last; the watch goes on, for later
+// ones. What the API server says with a status of 400 to 499 ends the watch and fails at once.
 func (c *Cluster) List(ctx context.Context, selected Selection) ([]byte, error) {
 	if c == nil {
 		return nil, ErrNoCluster

@@ -341,7 +341,8 @@ func sameJSON(t *testing.T, got, want string) {
 	}
 }
 
-// Policies share a watch when they ask for the same, and only then: what one of them masks is not missing for another.
+// Policies share a watch when they ask for the same, and only then: what one of them masks is not
+// missing for another.
 func TestList_masksApart(t *testing.T) {
 	for name, c := range map[string]struct{ earlier, masks string }{
 		"a mask without a name":     {`[""]`, `null`},

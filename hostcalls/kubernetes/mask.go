@@ -7,12 +7,12 @@ import (
 	"policy-server/jsontext"
 )
 
-// mask says what of an object a policy needs: a tree of member names, whose leaves keep all that is below them. A nil mask
-// keeps everything.
+// mask says what of an object a policy needs: a tree of member names, whose leaves keep all that is
+// below them. A nil mask keeps everything.
 type mask map[string]mask
 
-// parseMask makes one mask of paths such as "spec.containers.image"; nil of none. Where one path goes on from another one,
-// the longer one counts. A name with a dot in it cannot be written.
+// parseMask makes one mask of paths such as "spec.containers.image"; nil of none. Where one path
+// goes on from another one, the longer one counts. A name with a dot in it cannot be written.
 func parseMask(paths []string) mask {
 	var root mask
 	for _, path := range paths {
@@ -30,8 +30,8 @@ func parseMask(paths []string) mask {
 	return root
 }
 
-// appendPruned appends what m keeps of value, which is valid JSON. Arrays are transparent: m applies to each of their
-// elements. Scalars stay.
+// appendPruned appends what m keeps of value, which is valid JSON. Arrays are transparent: m
+// applies to each of their elements. Scalars stay.
 func (m mask) appendPruned(to, value []byte) []byte {
 	switch {
 	case len(m) == 0 || len(value) == 0:

@@ -14,7 +14,8 @@ import (
 	"policy-server/jsontext"
 )
 
-// object is one object of the cluster as lists show it, and as much of its metadata as a reflector asks for.
+// object is one object of the cluster as lists show it, and as much of its metadata as a reflector
+// asks for.
 type object struct {
 	metav1.ObjectMeta
 	text []byte // JSON
@@ -33,8 +34,8 @@ var errNotObject = errors.New("the API server sent something that is no object")
 // lastApplied is the annotation in which kubectl keeps a second copy of an object.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// readObject reads an object of a kind, with the members that keep asks for; apiVersion, kind and metadata are always
-// there. In metadata, managedFields is empty and annotations lacks lastApplied.
+// readObject reads an object of a kind, with the members that keep asks for; apiVersion, kind and
+// metadata are always there. In metadata, managedFields is empty and annotations lacks lastApplied.
 func readObject(text []byte, of hostcalls.Resource, keep mask) (*object, error) {
 	if !json.Valid(text) {
 		return nil, errNotObject

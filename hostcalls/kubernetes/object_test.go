@@ -42,8 +42,8 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// FuzzReadObject holds that whatever is JSON is read without harm, and that what is kept is what the decoder of the standard
-// library sees.
+// FuzzReadObject holds that whatever is JSON is read without harm, and that what is kept is what
+// the decoder of the standard library sees.
 func FuzzReadObject(f *testing.F) {
 	for _, seed := range []string{
 		`{"metadata":{"name":"a","namespace":"b","annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}","o":"k"},"managedFields":[{}]},"spec":{"a":{"b":[{"c":1,"d":2}]}}}`,
@@ -84,8 +84,8 @@ func FuzzReadObject(f *testing.F) {
 	})
 }
 
-// hasRepeatedNames reports whether an object holds a name twice: readers differ in what that means, and API servers do not
-// write it.
+// hasRepeatedNames reports whether an object holds a name twice: readers differ in what that means,
+// and API servers do not write it.
 func hasRepeatedNames(text []byte) bool {
 	seen := map[string]bool{}
 	for name, value := range jsontext.Members(text) {

@@ -24,16 +24,16 @@ type Config struct {
 	Log       *zap.Logger   // nil: nothing is logged
 }
 
-// DefaultIdle is longer than the pauses inside of one audit scan, and shorter than what is usual between two: a scan lists
-// each kind once, and in between the memory is free.
+// DefaultIdle is longer than the pauses inside of one audit scan, and shorter than what is usual
+// between two: a scan lists each kind once, and in between the memory is free.
 const DefaultIdle = 15 * time.Minute
 
-// DefaultMemory is that of some hundred thousand pods. Policies choose what they list, and each selection holds objects of
-// its own, be they the same as another's.
+// DefaultMemory is that of some hundred thousand pods. Policies choose what they list, and each
+// selection holds objects of its own, be they the same as another's.
 const DefaultMemory = 1 << 30
 
-// What is remembered of single objects and of verdicts about access, and for how long: long enough for the requests of one
-// rollout, too short to be surprised by.
+// What is remembered of single objects and of verdicts about access, and for how long: long enough
+// for the requests of one rollout, too short to be surprised by.
 const (
 	remember       = 5 * time.Second
 	objectBytes    = 32 << 20
@@ -42,8 +42,8 @@ const (
 	discoveredMost = 10000 // kinds, roughly
 )
 
-// Cluster is a Kubernetes cluster as its API server shows it to one account. It is safe for concurrent use. The nil Cluster
-// stands for having none: what it is asked fails.
+// Cluster is a Kubernetes cluster as its API server shows it to one account. It is safe for
+// concurrent use. The nil Cluster stands for having none: what it is asked fails.
 type Cluster struct {
 	client     rest.Interface
 	log        *zap.Logger
@@ -56,8 +56,9 @@ type Cluster struct {
 // ErrNoCluster is why everything fails that is asked of a nil Cluster.
 var ErrNoCluster = errors.New("this host is not connected to a Kubernetes cluster")
 
-// Open finds out how the cluster is reached: from the files that KUBECONFIG lists, from ~/.kube/config, or from what a pod
-// is given, as all clients of Kubernetes do. It reads configuration and contacts nobody. The caller closes the Cluster.
+// Open finds out how the cluster is reached: from the files that KUBECONFIG lists, from
+// ~/.kube/config, or from what a pod is given, as all clients of Kubernetes do. It reads
+// configuration and does not contact the API server. The caller closes the Cluster.
 func Open(cfg Config) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	var absent clientcmd.MissingConfigError

@@ -47,7 +47,8 @@ type listRequest struct {
 	fieldMasks []string // nil: none were given
 }
 
-// decodeList reads the payload of list_resources_all; withNamespace that of list_resources_by_namespace.
+// decodeList reads the payload of list_resources_all; withNamespace that of
+// list_resources_by_namespace.
 func decodeList(payload []byte, withNamespace requirement) (listRequest, error) {
 	var given struct {
 		APIVersion    *string  `json:"api_version"`
@@ -155,7 +156,8 @@ type canIRequest struct {
 	disableCache bool
 }
 
-// decodeCanI reads the payload. One guest SDK writes resourceAttributes where all others write resource_attributes.
+// decodeCanI reads the payload. One guest SDK writes resourceAttributes where all others write
+// resource_attributes.
 func decodeCanI(payload []byte) (canIRequest, error) {
 	type attributesGiven struct {
 		attributes

@@ -18,8 +18,8 @@ import (
 	"policy-server/hostcalls"
 )
 
-// source asks the API server for a part of the cluster: the pages of a list, and the stream of what changes. What is not
-// kept of an object is dropped as it is read.
+// source asks the API server for a part of the cluster: the pages of a list, and the stream of what
+// changes. What is not kept of an object is dropped as it is read.
 type source struct {
 	client         rest.Interface
 	kind           hostcalls.Resource
@@ -36,8 +36,8 @@ func (s *source) listWatch() *cache.ListWatch {
 // list reads one page.
 func (s *source) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	if options.ResourceVersion == "0" {
-		// Any state would do for a reflector, but the API server then ignores the limit, and the first answer to a policy
-		// could be older than the object it is about.
+		// Any state would do for a reflector, but the API server then ignores the limit, and the
+		// first answer to a policy could be older than the object it is about.
 		options.ResourceVersion = ""
 	}
 	text, err := body(s.request(options).Do(ctx))

@@ -96,7 +96,8 @@ func (s *store) Delete(obj any) error {
 	return nil
 }
 
-// Replace puts a complete list in place of everything. The first one makes the store ready to be read.
+// Replace puts a complete list in place of everything. The first one makes the store ready to be
+// read.
 func (s *store) Replace(objs []any, _ string) error {
 	entries, size := make([]entry, 0, len(objs)), 0
 	for _, obj := range objs {

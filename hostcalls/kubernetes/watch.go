@@ -15,7 +15,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// watch keeps a store equal to a part of the cluster, from the first list that asks for it until nobody has for a while.
+// watch keeps a store equal to a part of the cluster, from the first list that asks for it until
+// nobody has for a while.
 type watch struct {
 	source *source
 	store  *store
@@ -30,14 +31,16 @@ type watch struct {
 	err error // of the last attempt; nil once that one got on
 }
 
-// How long a watch that failed waits before it tries again. What the API server itself asks for, client-go obeys.
+// How long a watch that failed waits before it tries again. What the API server itself asks for,
+// client-go obeys.
 const (
 	firstDelay = 800 * time.Millisecond
 	lastDelay  = 30 * time.Second
 	settled    = time.Minute // a watch that ran for so long begins again with the first delay
 )
 
-// run lists and watches until ctx ends, or the API server says that it will never do: that is the error.
+// run lists and watches until ctx ends, or the API server says that it will never do: that is the
+// error.
 func (w *watch) run(ctx context.Context, log *zap.Logger) error {
 	ctx = klog.NewContext(ctx, logr.Discard()) // what client-go would log is told below
 	reflector := cache.NewReflectorWithOptions(w.source.listWatch(), &object{}, w.store, cache.ReflectorOptions{
@@ -86,8 +89,8 @@ func (w *watch) lastError() error {
 	return w.err
 }
 
-// final reports whether asking again is no use: a selector the API server does not understand, a kind it does not serve, a
-// permission it does not give.
+// final reports whether asking again is no use: a selector the API server does not understand, a
+// kind it does not serve, a permission it does not give.
 func final(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

@@ -10,8 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// maxWatches bounds how many parts of the cluster are watched at once. Which there are is partly for the authors of
-// requests to say, since policies put their labels and namespaces into selectors.
+// maxWatches bounds how many parts of the cluster are watched at once. Which there are is partly
+// for the authors of requests to say, since policies put their labels and namespaces into
+// selectors.
 const maxWatches = 256
 
 var (
@@ -37,7 +38,8 @@ func newWatches(idle time.Duration, memory int) *watches {
 	return &watches{idle: idle, memory: memory, ctx: ctx, stop: stop, byIdentity: map[identity]*watch{}}
 }
 
-// acquire returns the watch of that identity, which is started if there is none. It goes on at least until it is released.
+// acquire returns the watch of that identity, which is started if there is none. It goes on at
+// least until it is released.
 func (c *Cluster) acquire(id identity, begin func() *source) (*watch, error) {
 	all := c.watches
 	all.mu.Lock()

@@ -10,8 +10,9 @@ import (
 	"policy-server/registry/evidence"
 )
 
-// BenchmarkVerify measures a host call and, for a pod of eight containers of one image, an evaluation's: when nothing is
-// known, when everything is, and when nothing was known before the first container.
+// BenchmarkVerify measures a host call and, for a pod of eight containers of one image, an
+// evaluation's: when nothing is known, when everything is, and when nothing was known before the
+// first container.
 func BenchmarkVerify(b *testing.B) {
 	s, key := newSite(b), newKey(b)
 	d := s.push(b, "app")

@@ -1,4 +1,5 @@
-// Package oci answers the host capabilities of namespace oci: what a registry says about an image, and who signed it.
+// Package oci answers the host capabilities of namespace oci: what a registry says about an image,
+// and who signed it.
 package oci
 
 import (
@@ -12,8 +13,9 @@ import (
 	"policy-server/registry"
 )
 
-// An answer is remembered for as long as policies know, and what is remembered by one capability is bounded: a manifest or
-// a config may have megabytes, and which images are asked about is often for the author of a request to say.
+// An answer is remembered for as long as policies know, and what is remembered by one capability is
+// bounded: a manifest or a config may have megabytes, and which images are asked about is often for
+// the author of a request to say.
 const (
 	remember      = time.Minute
 	rememberBytes = 32 << 20
@@ -31,8 +33,8 @@ func Capabilities(client *registry.Client) []hostcalls.Capability {
 // inquiry asks client about one image. Its error is the registry's, with the reference.
 type inquiry func(ctx context.Context, client *registry.Client, image registry.Reference) ([]byte, error)
 
-// about makes a capability of an inquiry. Its request is a JSON string, the image as users write it: "ghcr.io/acme/app:1".
-// Successes are remembered under exactly that text.
+// about makes a capability of an inquiry. Its request is a JSON string, the image as users write
+// it: "ghcr.io/acme/app:1". Successes are remembered under exactly that text.
 func about(variant string, client *registry.Client, ask inquiry) hostcalls.Understanding {
 	answers := flight.NewMemo(flight.MemoConfig[string, []byte]{
 		Lifetime: remember, Limit: rememberBytes, Cost: func(image string, answer []byte) int { return len(image) + len(answer) },
@@ -80,8 +82,8 @@ func manifestDigest(ctx context.Context, client *registry.Client, image registry
 //
 //	response: the image manifest, or the image index of a multi-platform image, as the registry has it
 //
-// A manifest that does not name its own mediaType gets the one the registry sent it with: guests tell manifests from
-// indexes by it.
+// A manifest that does not name its own mediaType gets the one the registry sent it with: guests
+// tell manifests from indexes by it.
 func manifest(ctx context.Context, client *registry.Client, image registry.Reference) ([]byte, error) {
 	found, err := client.Manifest(ctx, image)
 	if err != nil {
@@ -94,8 +96,8 @@ func manifest(ctx context.Context, client *registry.Client, image registry.Refer
 //
 //	response: {"manifest": object, "digest": string, "config": any}
 //
-// Of a multi-platform image these are of the image for the server's own platform. config is what the config blob holds: for
-// containers the image configuration, for policies {}.
+// Of a multi-platform image these are of the image for the server's own platform. config is what
+// the config blob holds: for containers the image configuration, for policies {}.
 func manifestConfig(ctx context.Context, client *registry.Client, image registry.Reference) ([]byte, error) {
 	found, config, err := client.ImageConfig(ctx, image)
 	if err != nil {

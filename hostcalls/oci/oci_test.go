@@ -279,8 +279,8 @@ func TestCapabilities_fail(t *testing.T) {
 	}
 }
 
-// What is remembered is what one capability said of one text: other texts and other capabilities ask again, and so does
-// whoever was told of a failure.
+// What is remembered is what one capability said of one text: other texts and other capabilities
+// ask again, and so does whoever was told of a failure.
 func TestCapabilities_remember(t *testing.T) {
 	i := newImages(t)
 	i.push("app:latest", i.container("amd64"))

@@ -21,8 +21,9 @@ import (
 	"policy-server/registry/verify"
 )
 
-// CacheConfig says what an ImageVerifier remembers, and for how long. The zero value remembers nothing. Requests that
-// are under way are shared in any case, and no failure to reach a registry is ever remembered.
+// CacheConfig says what an ImageVerifier remembers, and for how long. The zero value remembers
+// nothing. Requests that are under way are shared in any case, and no failure to reach a registry
+// is ever remembered.
 type CacheConfig struct {
 	Lifetime        time.Duration // of successes: an image's digest that met the constraints it was held against
 	RefusedLifetime time.Duration // of refusals: it was found out that it does not meet them
@@ -31,12 +32,13 @@ type CacheConfig struct {
 }
 
 const (
-	// A flight ends after this time whoever waits for it. It is for registries that answer, but slower than
-	// evaluations may take; and whoever comes next must not wait forever on a connection that is dead.
+	// A flight ends after this time, also when evaluations wait for it. It is for registries that
+	// answer, but slower than evaluations may take; and the next evaluation must not wait forever
+	// on a connection that is dead.
 	flightTime = 30 * time.Second
 
-	// How many flights may go on although nobody waits for them: enough for the images of some pods, and few enough
-	// connections and signatures of megabytes to be forgotten about.
+	// How many flights may go on although nobody waits for them: enough for the images of some
+	// pods, and few enough connections and signatures of megabytes to be forgotten about.
 	maxAbandoned = 16
 
 	// What an entry takes beyond its value: key, list element and its place in the map, rounded up.
@@ -46,8 +48,9 @@ const (
 	digestCacheBytes = 8 << 20
 )
 
-// ImageVerifier answers oci/v1/verify, oci/v2/verify and oci/v3/verify: are images signed, and by whom? All policies
-// share its answers. Goroutines may share it; close it when no more calls are made.
+// ImageVerifier answers oci/v1/verify, oci/v2/verify and oci/v3/verify: are images signed, and by
+// whom? All policies share its answers. Goroutines may share it; close it when no more calls are
+// made.
 type ImageVerifier struct {
 	client  *registry.Client
 	log     *zap.Logger
@@ -56,21 +59,23 @@ type ImageVerifier struct {
 	answers *flight.Memo[question, []byte]
 }
 
-// trustInForce is where the trust root comes from. Answers given under one do not serve under the next.
+// trustInForce is where the trust root comes from. Answers given under one do not serve under the
+// next.
 type trustInForce struct {
 	source     trust.Source
 	generation uint64
 }
 
-// question is what an answer depends on. Constraints are part of it as a whole, so that no answer serves another.
+// question is what an answer depends on. Constraints are part of it as a whole, so that no answer
+// serves another.
 type question struct {
 	image       string // digest and repository, since the signatures are there
 	constraints [sha256.Size]byte
 	trust       uint64 // the generation of the trust root
 }
 
-// NewImageVerifier returns a verifier that reaches registries through client, and holds keyless signatures against the
-// trust root of source.
+// NewImageVerifier returns a verifier that reaches registries through client, and holds keyless
+// signatures against the trust root of source.
 func NewImageVerifier(
 	client *registry.Client, source trust.Source, cfg CacheConfig, log *zap.Logger,
 ) *ImageVerifier {
@@ -109,7 +114,8 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// SetTrust makes source the source of the trust root. What was verified under another one is verified again.
+// SetTrust makes source the source of the trust root. What was verified under another one is
+// verified again.
 func (v *ImageVerifier) SetTrust(source trust.Source) {
 	for {
 		old := v.trust.Load()
@@ -141,14 +147,16 @@ func (v *ImageVerifier) Capabilities() []hostcalls.Capability {
 //	           "annotations": {string: string}?}}
 //	response: {"is_trusted": true, "digest": "sha256:8910…"}
 //
-// Every key or identity must have signed. The digest is that of what image means: of the index for a multi-platform
-// image. What is not verified is an error, never an answer. Blocks its evaluation until ctx is done at most.
+// Every key or identity must have signed. The digest is that of what image means: of the index for
+// a multi-platform image. What is not verified is an error, never an answer. Blocks its evaluation
+// until ctx is done at most.
 func (v *ImageVerifier) V1(payload []byte) (hostcalls.Request, error) {
 	r, err := decodeV1(payload)
 	return v.request(r, err)
 }
 
-// V2 answers oci/v2/verify, as V1 does. The variant is named by "type", beside its fields and "image" and "annotations":
+// V2 answers oci/v2/verify, as V1 does. The variant is named by "type", beside its fields and
+// "image" and "annotations":
 //
 //	{"type": "SigstorePubKeyVerify", "pub_keys": [PEM, …]}
 //	{"type": "SigstoreKeylessVerify", "keyless": [{"issuer": string, "subject": string}, …]}
@@ -168,8 +176,8 @@ func (v *ImageVerifier) request(r request, err error) (hostcalls.Request, error)
 	return performable(r.question, err, func(ctx context.Context) ([]byte, error) { return v.answer(ctx, r) })
 }
 
-// performable makes a host call of a decoded request. One that was understood and asks for what cannot be fails when it is
-// performed.
+// performable makes a host call of a decoded request. One that was understood and asks for what
+// cannot be fails when it is performed.
 func performable(
 	asked hostcalls.Question, err error, perform func(context.Context) ([]byte, error),
 ) (hostcalls.Request, error) {
@@ -194,9 +202,9 @@ func impossible(format string, args ...any) error {
 
 // answer verifies that r's image meets all of r's constraints.
 func (v *ImageVerifier) answer(ctx context.Context, r request) ([]byte, error) {
-	under := v.trust.Load()
+	inForce := v.trust.Load()
 	verifier, err := verify.New(verify.Config{AllOf: r.constraints}, verify.Options{
-		Remote: v.client.RemoteOptions, Trust: under.source,
+		Remote: v.client.RemoteOptions, Trust: inForce.source,
 	})
 	if err != nil {
 		return nil, unaskable(err)
@@ -204,7 +212,7 @@ func (v *ImageVerifier) answer(ctx context.Context, r request) ([]byte, error) {
 	return v.ask(ctx, verification{
 		image:       r.image,
 		constraints: r.identity(),
-		generation:  under.generation,
+		generation:  inForce.generation,
 		check: func(ctx context.Context, d name.Digest) ([]byte, error) {
 			if _, err := verifier.Verify(ctx, d); err != nil {
 				return nil, err
@@ -218,7 +226,8 @@ func (v *ImageVerifier) answer(ctx context.Context, r request) ([]byte, error) {
 	})
 }
 
-// identity is what distinguishes r's set of constraints from others. Their order and repetitions do not.
+// identity is what distinguishes r's set of constraints from others. Their order and repetitions do
+// not.
 func (r request) identity() [sha256.Size]byte {
 	set := slices.Compact(slices.Sorted(slices.Values(r.canonical)))
 	return sha256.Sum256([]byte("all of\n" + strings.Join(set, "\n"))) // JSON holds no newlines

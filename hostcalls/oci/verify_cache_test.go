@@ -141,8 +141,8 @@ func TestVerify_transportFailures(t *testing.T) {
 	asks(t, v, request, true)
 }
 
-// TestVerify_hangingRegistry holds that an evaluation waits for its own deadline at most, and that what was begun for it
-// is there for the next one.
+// TestVerify_hangingRegistry holds that an evaluation waits for its own deadline at most, and that
+// what was begun for it is there for the next one.
 func TestVerify_hangingRegistry(t *testing.T) {
 	s, key := newSite(t), newKey(t)
 	s.sign(t, s.push(t, "app"), key, unlogged, nil)

@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// object is a JSON object whose keys are compared exactly; encoding/json ignores their case when it fills a struct.
+// object is a JSON object whose keys are compared exactly; encoding/json ignores their case when it
+// fills a struct.
 type object map[string]json.RawMessage
 
 // decodeObject reads text as a JSON object.
@@ -54,7 +55,8 @@ func (o object) accept(key string, target any) error {
 
 func isNull(raw json.RawMessage) bool { return bytes.Equal(raw, []byte("null")) }
 
-// errNull is why a null is refused where a value belongs; encoding/json would read it as an empty one.
+// errNull is why a null is refused where a value belongs; encoding/json would read it as an empty
+// one.
 var errNull = errors.New("null; want a value")
 
 // text is a JSON string that is not null, also as an element.

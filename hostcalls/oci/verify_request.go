@@ -35,7 +35,8 @@ func variants() map[string]variant {
 	}
 }
 
-// decodeV1 reads a request of oci/v1/verify: an object with one key, which names the variant and holds its fields.
+// decodeV1 reads a request of oci/v1/verify: an object with one key, which names the variant and
+// holds its fields.
 func decodeV1(payload []byte) (request, error) {
 	tagged, err := decodeObject(payload)
 	if err != nil {
@@ -60,7 +61,8 @@ func decodeV1(payload []byte) (request, error) {
 	return decodeFields(fields, name, read)
 }
 
-// decodeV2 reads a request of oci/v2/verify: an object whose "type" names the variant of the fields beside it.
+// decodeV2 reads a request of oci/v2/verify: an object whose "type" names the variant of the fields
+// beside it.
 func decodeV2(payload []byte) (request, error) {
 	fields, err := decodeObject(payload)
 	if err != nil {
@@ -84,8 +86,8 @@ func unknownVariant(name string, kinds map[string]variant) error {
 
 func listed(kinds map[string]variant) string { return fmt.Sprint(slices.Sorted(maps.Keys(kinds))) }
 
-// decodeFields reads what all variants have, and then those of this one. The error is an *impossibleError when the
-// request could be read and asks for what cannot be.
+// decodeFields reads what all variants have, and then those of this one. The error is an
+// *impossibleError when the request could be read and asks for what cannot be.
 func decodeFields(fields object, name string, read variant) (request, error) {
 	r := request{question: hostcalls.Question{Variant: name}}
 	err := fields.require("image", (*text)(&r.image))
@@ -180,7 +182,8 @@ func readKeylessPrefix(fields object, r *request) error {
 	return readIdentities(fields, r, "keyless_prefix", "url_prefix", verify.SubjectURLPrefix)
 }
 
-// readIdentities reads the list under key, whose elements say an issuer and, under demand, what the subject must be.
+// readIdentities reads the list under key, whose elements say an issuer and, under demand, what the
+// subject must be.
 func readIdentities(fields object, r *request, key, demand string, parse func(string) (verify.Subject, error)) error {
 	var identities []object
 	if err := fields.require(key, &identities); err != nil {
@@ -250,7 +253,8 @@ func readCertificate(fields object, r *request) error {
 		return impossible("certificate: %w", err)
 	}
 	if chain != nil {
-		// A chain without certificates trusts none, while no chain at all trusts the certificate as it is.
+		// A chain without certificates trusts none, while no chain at all trusts the certificate as
+		// it is.
 		if c.Chain, err = parseChain(chain); err != nil {
 			return err
 		}

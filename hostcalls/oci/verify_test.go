@@ -267,7 +267,8 @@ func TestVerify_decodes(t *testing.T) {
 	}
 }
 
-// TestQuestions holds what session files say of requests, also of those that fail before anything is asked.
+// TestQuestions holds what session files say of requests, also of those that fail before anything
+// is asked.
 func TestQuestions(t *testing.T) {
 	v := newSite(t).verifier(t, oci.CacheConfig{})
 	field := func(name string, value any) hostcalls.Field { return hostcalls.Field{Name: name, Value: value} }

@@ -19,8 +19,8 @@ import (
 	"policy-server/registry/verify"
 )
 
-// V3 answers oci/v3/verify: by whom an image was signed, and what was attested about it. docs/oci-v3-verify.md has the
-// whole of it.
+// V3 answers oci/v3/verify: by whom an image was signed, and what was attested about it.
+// docs/oci-v3-verify.md has the whole of it.
 //
 //	request:  {"image": string,
 //	           "signatures": {"required": number?, "anyOf": [constraint, …]}?,
@@ -28,20 +28,21 @@ import (
 //	response: {"is_trusted": true, "digest": string, "signatures": [signer, …],
 //	           "attestations": [{"demand": number, "predicateType": string, "predicate": any, "signers": [signer, …]}, …]}
 //
-// What is not verified is an error, never an answer. Blocks its evaluation until ctx is done at most.
+// What is not verified is an error, never an answer. Blocks its evaluation until ctx is done at
+// most.
 func (v *ImageVerifier) V3(payload []byte) (hostcalls.Request, error) {
 	r, err := decodeV3(payload)
 	return performable(r.question, err, func(ctx context.Context) ([]byte, error) { return v.answerV3(ctx, r) })
 }
 
 func (v *ImageVerifier) answerV3(ctx context.Context, r requestV3) ([]byte, error) {
-	under := v.trust.Load()
+	inForce := v.trust.Load()
 	return v.ask(ctx, verification{
 		image:       r.image,
 		constraints: sha256.Sum256([]byte(r.identity)),
-		generation:  under.generation,
+		generation:  inForce.generation,
 		check: func(ctx context.Context, d name.Digest) ([]byte, error) {
-			found, err := r.demands.Verify(ctx, d, verify.Options{Remote: v.client.RemoteOptions, Trust: under.source})
+			found, err := r.demands.Verify(ctx, d, verify.Options{Remote: v.client.RemoteOptions, Trust: inForce.source})
 			if err != nil {
 				return nil, err
 			}
@@ -69,8 +70,8 @@ type requestV3 struct {
 	question hostcalls.Question
 }
 
-// decodeV3 reads a request. The error is an *impossibleError that lists every fault, one a line, unless payload is no JSON
-// object.
+// decodeV3 reads a request. The error is an *impossibleError that lists every fault, one a line,
+// unless payload is no JSON object.
 func decodeV3(payload []byte) (requestV3, error) {
 	fields, err := decodeObject(payload)
 	if err != nil {
@@ -99,15 +100,16 @@ func decodeV3(payload []byte) (requestV3, error) {
 	return r, err
 }
 
-// questionV3 is what a session file says of a request: demands is the list of signatures and attestations as JSON, or the
-// whole payload when that asks for what cannot be.
+// questionV3 is what a session file says of a request: demands is the list of signatures and
+// attestations as JSON, or the whole payload when that asks for what cannot be.
 func questionV3(image, demands string) hostcalls.Question {
 	return hostcalls.Question{Variant: "OciVerifyV3", Fields: hostcalls.Fields{
 		{Name: "image", Value: image}, {Name: "demands", Value: demands},
 	}}
 }
 
-// identityOf is the same for demands that differ only in how their JSON is written: a JSON list of them.
+// identityOf is the same for demands that differ only in how their JSON is written: a JSON list of
+// them.
 func identityOf(demands ...json.RawMessage) (string, error) {
 	documents := make([]any, len(demands))
 	for i, demand := range demands {

@@ -54,8 +54,8 @@ func (s *site) attest(t testing.TB, d name.Digest, layout evidence.Layout, by si
 	}
 }
 
-// attestedSite has image "app": signed by a key and by alice, with provenance by a workflow and by alice, and an SBOM by
-// the key.
+// attestedSite has image "app": signed by a key and by alice, with provenance by a workflow and by
+// alice, and an SBOM by the key.
 type attestedSite struct {
 	*site
 	key                                sigstoretest.Credential

@@ -15,10 +15,12 @@ import (
 	"policy-server/registry/verify"
 )
 
-// missingSignatures begins what guests of Kubewarden's server are told when constraints are not met.
+// missingSignatures begins what guests of Kubewarden's server are told when constraints are not
+// met.
 const missingSignatures = "Image verification failed: missing signatures\nThe following constraints were not satisfied:\n"
 
-// failed says why image does not meet r: in Kubewarden's words, without the reasons, which are for the log.
+// failed says why image does not meet r: in Kubewarden's words, without the reasons, which are for
+// the log.
 func (r request) failed(image string, err error) error {
 	var refusal *verify.UnverifiedError
 	switch {
@@ -38,7 +40,8 @@ func (r request) failed(image string, err error) error {
 	return fmt.Errorf("%s%s", missingSignatures, unmet.String())
 }
 
-// anyIntact reports whether a signature was found that is one, and is about the image, whoever made it.
+// anyIntact reports whether a signature was found that is one, and is about the image, by any
+// it.
 func anyIntact(refusal *verify.UnverifiedError) bool {
 	return slices.ContainsFunc(refusal.Unmet, func(u verify.Unmet) bool {
 		return slices.ContainsFunc(u.Rejections, func(r verify.Rejection) bool {
@@ -51,7 +54,8 @@ func anyIntact(refusal *verify.UnverifiedError) bool {
 	})
 }
 
-// failedCertificate gives the reason when it lies in the certificate, so that no signature could have counted.
+// failedCertificate gives the reason when it lies in the certificate, so that no signature could
+// have counted.
 func failedCertificate(refusal *verify.UnverifiedError) error {
 	for _, u := range refusal.Unmet {
 		for _, r := range u.Rejections {
@@ -90,7 +94,8 @@ type imageReference struct {
 	resolved string // registry, repository, and tag or digest or both
 }
 
-// parseReference reads an image as users write it. Kubewarden also takes it with the scheme that modules have.
+// parseReference reads an image as users write it. Kubewarden also takes it with the scheme that
+// modules have.
 func parseReference(image string) (imageReference, error) {
 	reference, err := registry.ParseReference("registry://" + strings.TrimPrefix(image, "registry://"))
 	if err != nil {
@@ -113,7 +118,8 @@ func parseReference(image string) (imageReference, error) {
 	return imageReference{reference, host + "/" + parsed.Context().RepositoryStr() + suffix}, nil
 }
 
-// invalidReference makes a *registry.InvalidReferenceError of err, if it is none: guests know it by its words.
+// invalidReference makes a *registry.InvalidReferenceError of err, if it is none: guests know it by
+// its words.
 func invalidReference(err error) error {
 	var invalid *registry.InvalidReferenceError
 	if errors.As(err, &invalid) {
@@ -122,7 +128,8 @@ func invalidReference(err error) error {
 	return &registry.InvalidReferenceError{Reason: err.Error()}
 }
 
-// logOutcome tells the operator what guests are not told: why signatures did not count, and that nothing could be asked.
+// logOutcome tells the operator what guests are not told: why signatures did not count, and that
+// nothing could be asked.
 func (v *ImageVerifier) logOutcome(image string, digest name.Digest, err error) {
 	fields := []zap.Field{zap.String("image", image), zap.String("digest", digest.DigestStr()), zap.Error(err)}
 	switch {

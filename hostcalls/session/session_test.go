@@ -247,7 +247,8 @@ func TestParseSession_refuses(t *testing.T) {
 	}
 }
 
-// FuzzParseSession holds that no session file does harm, and that what one says can be compared with every question.
+// FuzzParseSession holds that no session file does harm, and that what one says can be compared
+// with every question.
 func FuzzParseSession(f *testing.F) {
 	for _, c := range questions() {
 		f.Add([]byte(exchange(c.written)))

@@ -109,7 +109,8 @@ func (d *demo) startRegistry(ctx context.Context) (func(), error) {
 	return func() { _ = server.Close(); <-served }, err
 }
 
-// publish pushes every example that asks nothing of its host, since there is nobody here to answer, and signs all but one.
+// publish pushes every example that asks nothing of its host, since there is no cluster here to
+// answer, and signs all but one.
 func (d *demo) publish(ctx context.Context) error {
 	var err error
 	if d.signer, err = signer.New(); err != nil {
@@ -208,7 +209,8 @@ func (d *demo) serve(ctx context.Context) error {
 	return fmt.Errorf("the server ended by itself: %w", <-ended)
 }
 
-// untilReady waits for the readiness probe. When ctx ends first, the server has been told to stop, and is waited for.
+// untilReady waits for the readiness probe. When ctx ends first, the server has been told to stop,
+// and is waited for.
 func (d *demo) untilReady(ctx context.Context, ended <-chan error) error {
 	for {
 		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readiness", d.readiness))

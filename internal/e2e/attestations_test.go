@@ -19,7 +19,8 @@ const (
 	cycloneDXType  = "https://cyclonedx.org/bom"
 )
 
-// TestRequireAttestations serves the example and has it look at what was really attested about images, in either layout.
+// TestRequireAttestations serves the example and has it look at what was really attested about
+// images, in either layout.
 func TestRequireAttestations(t *testing.T) {
 	g := newGallery(t)
 	scanner := g.key()

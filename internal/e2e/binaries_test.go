@@ -1,5 +1,5 @@
-// Package e2e tests what users run: the real binaries, as processes, talking over real sockets on loopback with a real
-// registry and real cosign signatures.
+// Package e2e tests what users run: the real binaries, as processes, talking over real sockets on
+// loopback with a real registry and real cosign signatures.
 package e2e
 
 import (
@@ -20,8 +20,9 @@ import (
 	"time"
 )
 
-// The folders TestMain builds binaries into: as users build them, and as watchful as the tests themselves. They differ
-// under the race detector, which slows compiling guests in Go down tenfold; tests with tiny guests use the watchful ones.
+// The folders TestMain builds binaries into: as users build them, and as watchful as the tests
+// themselves. They differ under the race detector, which slows compiling guests in Go down tenfold;
+// tests with tiny guests use the watchful ones.
 var plain, watchful string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
@@ -81,7 +82,8 @@ func (b *buffer) String() string {
 // storeFlag names the store: each server has its own, unless it is given one.
 const storeFlag = "--policies-download-dir"
 
-// launch starts a watchful policy-server with files, a map from flag to content, on free loopback ports.
+// launch starts a watchful policy-server with files, a map from flag to content, on free loopback
+// ports.
 func launch(t *testing.T, files map[string]string, flags ...string) *server {
 	t.Helper()
 	return launchFrom(t, watchful, files, flags...)
@@ -150,7 +152,8 @@ func started(t *testing.T, s *server) *server {
 	return nil
 }
 
-// refusedToStart waits for the server to end by itself, with exit code 1, and returns what it printed.
+// refusedToStart waits for the server to end by itself, with exit code 1, and returns what it
+// printed.
 func refusedToStart(t *testing.T, s *server) string {
 	t.Helper()
 	select {

@@ -34,7 +34,8 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestCluster serves a policy that reads the cluster under several grants; what it was not granted never leaves the server.
+// TestCluster serves a policy that reads the cluster under several grants; what it was not granted
+// never leaves the server.
 func TestCluster(t *testing.T) {
 	c := new(cluster)
 	api := httptest.NewTLSServer(c)

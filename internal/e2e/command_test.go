@@ -12,8 +12,8 @@ import (
 	"policy-server/internal/testing/guests"
 )
 
-// TestCommand takes a policy that is a WASI command from its build to its verdicts: annotated and run by policyctl, and
-// served. What one request brought is gone before the next.
+// TestCommand takes a policy that is a WASI command from its build to its verdicts: annotated and
+// run by policyctl, and served. What one request brought is gone before the next.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

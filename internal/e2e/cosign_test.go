@@ -13,16 +13,16 @@ import (
 	"policy-server/internal/testing/sigstorehttp"
 )
 
-// signatures is a program that makes key pairs, signs and verifies. Its arguments are a key pair, without the extensions of
-// its two files, a layout, and a reference by digest.
+// signatures is a program that makes key pairs, signs and verifies. Its arguments are a key pair,
+// without the extensions of its two files, a layout, and a reference by digest.
 type signatures struct {
 	generate func(pair string) error
 	sign     func(pair, layout, reference string) error
 	verify   func(pair, layout, reference string) error
 }
 
-// TestCosign holds that cosign and policyctl can use each other's keys and accept each other's signatures, and nobody
-// else's. It wants cosign itself, which make test-cosign builds.
+// TestCosign holds that cosign and policyctl can use each other's keys and accept each other's
+// signatures, and nobody else's. It wants cosign itself, which make test-cosign builds.
 func TestCosign(t *testing.T) {
 	t.Setenv("COSIGN_PASSWORD", "a secret")
 	t.Setenv("HOME", t.TempDir()) // cosign keeps its caches there

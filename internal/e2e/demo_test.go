@@ -83,7 +83,8 @@ func untilReady(t *testing.T, output *buffer, ended <-chan error) string {
 	return ""
 }
 
-// tryCurls does what each curl line of the demo's output does, and expects of the answers what the comments say.
+// tryCurls does what each curl line of the demo's output does, and expects of the answers what the
+// comments say.
 func tryCurls(t *testing.T, s *server, output string) {
 	t.Helper()
 	lines := regexp.MustCompile(`(?m)^  curl -s -H 'Content-Type: application/json' --data (?:@(\S+)|'(.*)') http://127\.0\.0\.1:\d+(\S+)$`).FindAllStringSubmatch(output, -1)

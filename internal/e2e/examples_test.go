@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "make what the server answers the expected response of each example's case")
 
-// TestExamples runs every case of every example through the real server, and through the CLI, whose answer must be the
-// same to the byte.
+// TestExamples runs every case of every example through the real server, and through the CLI, whose
+// answer must be the same to the byte.
 func TestExamples(t *testing.T) {
 	modules := map[string]string{} // example → path
 	var policies bytes.Buffer
@@ -116,8 +116,9 @@ func compact(t *testing.T, document []byte) string {
 	return b.String()
 }
 
-// TestSessions runs every recorded case of the examples that ask their host something, through the CLI: no cluster and no
-// registry is there, and what the session says must be asked, all of it and in its order.
+// TestSessions runs every recorded case of the examples that ask their host something, through the
+// CLI: no cluster and no registry is there, and what the session says must be asked, all of it and
+// in its order.
 func TestSessions(t *testing.T) {
 	for _, name := range examples.Names() {
 		cases := examples.Sessions(t, name)
@@ -166,8 +167,8 @@ func replay(t *testing.T, module string, c examples.Case) {
 	}
 }
 
-// TestMutationApplies holds that the patch, applied as the API server applies it, gives the mutated object, and none
-// when there is nothing to do.
+// TestMutationApplies holds that the patch, applied as the API server applies it, gives the mutated
+// object, and none when there is nothing to do.
 func TestMutationApplies(t *testing.T) {
 	t.Parallel()
 	s := started(t, launch(t, map[string]string{"policies": fmt.Sprintf("m: {module: %q, allowedToMutate: true}\n", guests.File(t, guests.Module(t, "mutates")))}))

@@ -141,7 +141,8 @@ func (g *gallery) serves(example string, settings any, capabilities ...string) *
 	}, "--policy-timeout", "20"))
 }
 
-// runs asks policy about a Pod of one container, and returns the container's image afterwards, or why it may not run.
+// runs asks policy about a Pod of one container, and returns the container's image afterwards, or
+// why it may not run.
 func runs(t *testing.T, s *server, policy, image string) (mutated, refusal string) {
 	t.Helper()
 	object := fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":%q}]}}`, image)

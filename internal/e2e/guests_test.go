@@ -18,7 +18,8 @@ import (
 	"policy-server/internal/testing/guests"
 )
 
-// unverified are the files of a server that serves guests, each under its own name, without verification.
+// unverified are the files of a server that serves guests, each under its own name, without
+// verification.
 func unverified(t *testing.T, names ...string) map[string]string {
 	t.Helper()
 	var policies strings.Builder
@@ -28,8 +29,8 @@ func unverified(t *testing.T, names ...string) map[string]string {
 	return map[string]string{"policies": policies.String()}
 }
 
-// TestMisbehaviourCostsOneRequest lets guests go wrong in every way there is. Each gets its request refused with code
-// 500, by a policy that goes on serving, beside one that never notices.
+// TestMisbehaviourCostsOneRequest lets guests go wrong in every way there is. Each gets its request
+// refused with code 500, by a policy that goes on serving, beside one that never notices.
 func TestMisbehaviourCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	misbehaving := map[string]string{
@@ -104,12 +105,14 @@ func TestRequestsThatAreNone(t *testing.T) {
 	s.stop(t)
 }
 
-// TestSIGTERMLosesNothing stops the server while a request is in flight; the request gets its verdict.
+// TestSIGTERMLosesNothing stops the server while a request is in flight; the request gets its
+// verdict.
 func TestSIGTERMLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := started(t, launch(t, unverified(t, "sleeps"), "--policy-timeout", "2"))
 	arrived, answered := make(chan struct{}), make(chan string, 1)
-	// The server says 100 Continue when its handler begins to read the body: the request is in flight from then on.
+	// The server says 100 Continue when its handler begins to read the body: the request is in
+	// flight from then on.
 	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(arrived) }})
 	request, err := http.NewRequestWithContext(trace, http.MethodPost, s.url+"/validate/sleeps", strings.NewReader(pod))
 	if err != nil {
@@ -135,7 +138,8 @@ func TestSIGTERMLosesNothing(t *testing.T) {
 	}
 }
 
-// TestSIGTERMWhileStarting stops a server whose registry says nothing. It does not call that the registry's fault.
+// TestSIGTERMWhileStarting stops a server whose registry says nothing. It does not call that the
+// registry's fault.
 func TestSIGTERMWhileStarting(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -161,7 +165,8 @@ func TestSIGTERMWhileStarting(t *testing.T) {
 	}
 }
 
-// TestCtrlC interrupts a pull from a registry that says nothing. Nothing but that is complained about.
+// TestCtrlC interrupts a pull from a registry that says nothing. Nothing but that is complained
+// about.
 func TestCtrlC(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,8 +13,8 @@ import (
 
 type object map[string]any
 
-// TestVerifyImageSignatures serves the example and has it look at really signed images, in either layout, with each kind
-// of signer.
+// TestVerifyImageSignatures serves the example and has it look at really signed images, in either
+// layout, with each kind of signer.
 func TestVerifyImageSignatures(t *testing.T) {
 	g := newGallery(t)
 	key := g.key()
@@ -97,7 +97,8 @@ func certificatePEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// TestVerifyImageSignatures_notGranted holds that a policy without the capability refuses, and that nobody is asked.
+// TestVerifyImageSignatures_notGranted holds that a policy without the capability refuses, and that
+// nobody is asked.
 func TestVerifyImageSignatures_notGranted(t *testing.T) {
 	g := newGallery(t)
 	key := g.key()

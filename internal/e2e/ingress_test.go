@@ -86,7 +86,8 @@ func ingressObject(namespace, name, host string, version int) string {
 		namespace, name, version, host)
 }
 
-// TestUniqueIngressHost serves the example with a cluster whose Ingresses change: what the policy says follows.
+// TestUniqueIngressHost serves the example with a cluster whose Ingresses change: what the policy
+// says follows.
 func TestUniqueIngressHost(t *testing.T) {
 	cluster := &ingresses{objects: map[string]string{}, news: make(chan struct{})}
 	cluster.changes("ADDED", "blog", "web", "blog.example")

@@ -15,7 +15,8 @@ import (
 	"policy-server/registry/sign"
 )
 
-// station is a server with a store that outlives it, and a policy called p of a registry that may go away.
+// station is a server with a store that outlives it, and a policy called p of a registry that may
+// go away.
 type station struct {
 	*world
 	digest name.Digest
@@ -86,8 +87,8 @@ func byWorkflow(layout sign.Layout) func(*testing.T, *station) {
 	}
 }
 
-// TestServesWithoutRegistry holds that what was served by digest is served again while its registry is down, verified, and
-// that the operator is told.
+// TestServesWithoutRegistry holds that what was served by digest is served again while its registry
+// is down, verified, and that the operator is told.
 func TestServesWithoutRegistry(t *testing.T) {
 	for name, signs := range map[string]func(*testing.T, *station){
 		"key":             byKey,

@@ -15,8 +15,8 @@ import (
 	"policy-server/internal/testing/guests"
 )
 
-// TestSignedPolicy goes the way of a policy from its author to an operator with nothing but our programs: make a key pair,
-// push, sign, and serve what the key signed and nothing else.
+// TestSignedPolicy goes the way of a policy from its author to an operator with nothing but our
+// programs: make a key pair, push, sign, and serve what the key signed and nothing else.
 func TestSignedPolicy(t *testing.T) {
 	t.Setenv("COSIGN_PASSWORD", "a secret")
 	host, folder := startsRegistry(t), t.TempDir()

@@ -24,7 +24,8 @@ import (
 	"policy-server/registry"
 )
 
-// world is a registry that can be made to lie, a client that publishes to it, and two signers of whom one is trusted.
+// world is a registry that can be made to lie, a client that publishes to it, and two signers of
+// whom one is trusted.
 type world struct {
 	host             string
 	client           *registry.Client
@@ -129,7 +130,8 @@ func TestSignedIsServed(t *testing.T) {
 	s.stop(t)
 }
 
-// TestKeylessIsServed serves what a workflow signed, with a trust root given as a file, and refuses another's.
+// TestKeylessIsServed serves what a workflow signed, with a trust root given as a file, and refuses
+// another's.
 func TestKeylessIsServed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -163,8 +165,8 @@ func TestKeylessIsServed(t *testing.T) {
 	s.stop(t)
 }
 
-// TestUntrustedIsRefused holds promise 1: what is not signed as the verification config asks is refused, with the
-// constraint and the reason, before its module is even fetched.
+// TestUntrustedIsRefused holds promise 1: what is not signed as the verification config asks is
+// refused, with the constraint and the reason, before its module is even fetched.
 func TestUntrustedIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare    func(t *testing.T, w *world)
@@ -258,7 +260,8 @@ func TestUntrustedIsRefused(t *testing.T) {
 	}
 }
 
-// TestTagMovesWhileLoading moves the tag right after it was resolved: what was verified then is what runs.
+// TestTagMovesWhileLoading moves the tag right after it was resolved: what was verified then is
+// what runs.
 func TestTagMovesWhileLoading(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

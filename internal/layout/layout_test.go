@@ -1,6 +1,6 @@
-// Package layout holds the shape of the tree: which of our packages may import which, and where the heavy dependencies
-// may be named. It reads the files instead of asking the go command, whose answer would come from a cache that the
-// change under test does not invalidate.
+// Package layout holds the shape of the tree: which of our packages may import which, and where the
+// heavy dependencies may be named. It reads the files instead of asking the go command, whose
+// answer would come from a cache that the change under test does not invalidate.
 package layout
 
 import (
@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// mayImport lists, for each package, what it may import of ours. A new arrow is one line here and a paragraph in
-// RATIONALE.md. Tests are free: they may use internal/ and their neighbours.
+// mayImport lists, for each package, what it may import of ours. A new arrow is one line here and a
+// paragraph in RATIONALE.md. Tests are free: they may use internal/ and their neighbours.
 var mayImport = map[string][]string{
 	"admission":               {},
 	"hostcalls":               {},
@@ -42,7 +42,8 @@ var mayImport = map[string][]string{
 	"server":                  {"admission", "policy"},
 }
 
-// leaves are the packages below all others: every package may import them. What a leaf imports of ours stands here.
+// leaves are the packages below all others: every package may import them. What a leaf imports of
+// ours stands here.
 var leaves = map[string][]string{
 	"document": {"jsontext"},
 	"flight":   {},
@@ -112,7 +113,8 @@ func listed(pkg string) bool {
 	return above || leaf
 }
 
-// allowed reports whether pkg may import ours: an arrow of mayImport, or a leaf. Leaves import what their own line says.
+// allowed reports whether pkg may import ours: an arrow of mayImport, or a leaf. Leaves import what
+// their own line says.
 func allowed(pkg, ours string) bool {
 	if imports, leaf := leaves[pkg]; leaf {
 		return slices.Contains(imports, ours)

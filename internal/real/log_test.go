@@ -22,7 +22,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// merkleLogs is Trillian in this process, its trees in memory: what Rekor v1 and the certificate log store into.
+// merkleLogs is Trillian in this process, its trees in memory: what Rekor v1 and the certificate
+// log store into.
 type merkleLogs struct {
 	address string
 	stop    func()

@@ -14,8 +14,8 @@ const (
 	password = "COSIGN_PASSWORD=throwaway"
 )
 
-// TestSignedElsewhereVerifiesHere signs with cosign 2 and 3 in every way they have, stops every service, and lets
-// policyctl and the server verify.
+// TestSignedElsewhereVerifiesHere signs with cosign 2 and 3 in every way they have, stops every
+// service, and lets policyctl and the server verify.
 func TestSignedElsewhereVerifiesHere(t *testing.T) {
 	services := startSigstore(t)
 	keys := newCosignKeys(t)
@@ -42,7 +42,8 @@ func TestSignedElsewhereVerifiesHere(t *testing.T) {
 	}
 }
 
-// TestSignedHereVerifiesElsewhere signs with policyctl in every way it has, stops every service, and lets cosign verify.
+// TestSignedHereVerifiesElsewhere signs with policyctl in every way it has, stops every service,
+// and lets cosign verify.
 func TestSignedHereVerifiesElsewhere(t *testing.T) {
 	services := startSigstore(t)
 	keys := newCosignKeys(t)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sigstore is a whole private Sigstore on loopback: certificate authority, certificate log, both generations of the
-// transparency log, time stamps, and two identity providers.
+// sigstore is a whole private Sigstore on loopback: certificate authority, certificate log, both
+// generations of the transparency log, time stamps, and two identity providers.
 type sigstore struct {
 	people, workflows *issuer // who gives tokens to persons, and to CI workflows as GitHub describes them
 
@@ -91,7 +91,8 @@ func (s *sigstore) startTiles(t *testing.T) string {
 	return key.public
 }
 
-// startCertificateLog returns the URL that Fulcio submits to and the key of the authority that the log accepts.
+// startCertificateLog returns the URL that Fulcio submits to and the key of the authority that the
+// log accepts.
 func (s *sigstore) startCertificateLog(t *testing.T) (url, caKey string) {
 	t.Helper()
 	ca, log := newECDSA(t), newECDSA(t)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// tool is a program of Sigstore's, built from the Go module proxy at a pinned version: the newest that Go 1.26 builds.
+// tool is a program of Sigstore's, built from the Go module proxy at a pinned version: the newest
+// that Go 1.26 builds.
 type tool struct {
 	name    string // of the binary, version included
 	pkg     string

@@ -68,7 +68,8 @@ func cosignSignatures(t *testing.T, services *sigstore, keys cosignKeys) []signa
 	return append(signatures, unlogged(t, services, byAlice, token))
 }
 
-// unlogged is a keyless signature with a time stamp and no log entry: nobody could find out that it was made.
+// unlogged is a keyless signature with a time stamp and no log entry: nobody could find out that it
+// was made.
 func unlogged(t *testing.T, services *sigstore, s signature, token func(*testing.T) string) signature {
 	s.name, s.refused = "cosign2-keyless-unlogged", "transparency log"
 	s.sign = func(t *testing.T, _, reference string) {
@@ -97,7 +98,8 @@ func post(t *testing.T, url, body string) string {
 	return string(answer)
 }
 
-// ourSignatures returns every way in which policyctl signs, each with the cosign that has to accept it.
+// ourSignatures returns every way in which policyctl signs, each with the cosign that has to accept
+// it.
 func ourSignatures(t *testing.T, services *sigstore, keys cosignKeys) []signature {
 	byKey := signature{constraint: keyEntry(t, keys.public), other: keyEntry(t, keys.other)}
 	byAlice := signature{

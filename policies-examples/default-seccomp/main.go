@@ -1,4 +1,4 @@
-// Command default-seccomp is a policy that gives pods a seccomp profile when nobody else did.
+// Command default-seccomp is a policy that gives pods a seccomp profile when they have none.
 package main
 
 import (
@@ -29,8 +29,9 @@ func validate(r sdk.Request) sdk.Response {
 	return sdk.Mutate(object)
 }
 
-// mayChange reports whether the API server would take a new profile. The security context of a pod, and the
-// template of a job, are fixed once they are created: a mutation would make every later update fail.
+// mayChange reports whether the API server would take a new profile. The security context of a pod,
+// and the template of a job, are fixed once they are created: a mutation would make every later
+// update fail.
 func mayChange(r sdk.Request) bool {
 	switch r.Operation() {
 	case sdk.OperationCreate:
@@ -41,8 +42,8 @@ func mayChange(r sdk.Request) bool {
 	return false
 }
 
-// needsProfile reports whether some container of the pod would run without a profile. Windows has none, and
-// Kubernetes refuses one there.
+// needsProfile reports whether some container of the pod would run without a profile. Windows has
+// none, and Kubernetes refuses one there.
 func needsProfile(spec sdk.Value) bool {
 	if hasProfile(spec) || spec.Get("os", "name").Is("windows") {
 		return false

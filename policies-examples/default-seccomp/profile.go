@@ -9,8 +9,8 @@ import (
 	"policy-server/sdk"
 )
 
-// parseProfile returns the seccompProfile that the settings ask for, in the form Kubernetes wants, and reports
-// everything that is wrong with them in one error.
+// parseProfile returns the seccompProfile that the settings ask for, in the form Kubernetes wants,
+// and reports everything that is wrong with them in one error.
 func parseProfile(settings sdk.Value) (sdk.Value, error) {
 	var faults []string
 	kind, file := "RuntimeDefault", ""

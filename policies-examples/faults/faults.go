@@ -1,5 +1,5 @@
-// Package faults reads policies' settings and collects everything that is wrong with them, each fault with its path
-// in the settings. It knows JSON's types, and no policy's rules.
+// Package faults reads policies' settings and collects everything that is wrong with them, each
+// fault with its path in the settings. It knows JSON's types, and no policy's rules.
 package faults
 
 import (
@@ -22,8 +22,8 @@ func (l *List) Add(path string, what ...string) {
 	*l = append(*l, strings.Join(what, ""))
 }
 
-// Err returns all faults as one error, in an order that does not depend on the order of the settings; nil when there
-// are none.
+// Err returns all faults as one error, in an order that does not depend on the order of the
+// settings; nil when there are none.
 func (l List) Err() error {
 	if len(l) == 0 {
 		return nil
@@ -42,7 +42,8 @@ func Member(path, name string) string {
 // Element returns the path of an element of what is at path.
 func Element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// Object reports whether value is an object with none but known members, and adds what it is instead.
+// Object reports whether value is an object with none but known members, and adds what it is
+// instead.
 func (l *List) Object(path string, value sdk.Value, known ...string) bool {
 	if !l.is(path, value, sdk.Object, "an object") {
 		return false
@@ -80,8 +81,8 @@ func (l *List) Texts(path string, value sdk.Value) (texts []string) {
 	return texts
 }
 
-// Elements returns the elements of an array, of what the plural of says for messages. One that is missing or null has
-// none.
+// Elements returns the elements of an array, of what the plural of says for messages. One that is
+// missing or null has none.
 func (l *List) Elements(path string, value sdk.Value, of string) []sdk.Value {
 	if !given(value) || !l.is(path, value, sdk.Array, "an array of "+of) {
 		return nil

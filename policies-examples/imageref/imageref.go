@@ -1,5 +1,6 @@
-// Package imageref reads references to container images as Docker does: what is left out has a default, and one
-// image has one form however it is written. It knows no registries' contents, and judges nothing.
+// Package imageref reads references to container images as Docker does: what is left out has a
+// default, and one image has one form however it is written. It knows no registries' contents, and
+// judges nothing.
 package imageref
 
 import (
@@ -38,7 +39,7 @@ func Parse(text string) (Ref, error) {
 	return ref, err
 }
 
-// Split is Parse without the default tag, for whoever gives a meaning to its absence.
+// Split is Parse without the default tag, for callers that give a meaning to its absence.
 func Split(text string) (Ref, error) {
 	var ref Ref
 	name, digest, hasDigest := strings.Cut(text, "@")
@@ -66,8 +67,9 @@ func Split(text string) (Ref, error) {
 	return ref, nil
 }
 
-// Match reports whether a pattern, see glob.Match, means an image: as it is written or with nothing left out. What an
-// operator wrote for docker.io cannot be passed by with a shorter or an odder spelling.
+// Match reports whether a pattern, see glob.Match, means an image: as it is written or with nothing
+// left out. What an operator wrote for docker.io cannot be passed by with a shorter or an odder
+// spelling.
 func Match(pattern, image string) bool {
 	if glob.Match(pattern, image) {
 		return true
@@ -79,8 +81,8 @@ func Match(pattern, image string) bool {
 // docker is the registry of images that name none.
 const docker = "docker.io"
 
-// Registry returns the one form of a registry's name. Hosts are the same in either case, and connections go to port
-// 443 unless another is written.
+// Registry returns the one form of a registry's name. Hosts are the same in either case, and
+// connections go to port 443 unless another is written.
 func Registry(host string) string {
 	lower := strings.ToLower(host)
 	short := strings.TrimSuffix(lower, ":443")
@@ -95,7 +97,8 @@ func Registry(host string) string {
 	return host // only its capitals make it a host
 }
 
-// splitName parts the registry from the repository. What looks like a host comes first, or there is none.
+// splitName parts the registry from the repository. What looks like a host comes first, or there is
+// none.
 func splitName(name string) (host, repository string) {
 	first, rest, ok := strings.Cut(name, "/")
 	if ok && looksLikeHost(first) {
@@ -132,8 +135,8 @@ func isHost(host string) bool {
 
 func isPort(text string) bool { return len(text) > 1 && text[0] == ':' && all(text[1:], isDigit) }
 
-// isRepository holds each step of the path to Docker's rules: small letters and digits, and between them one dot, one
-// or two underscores, or hyphens.
+// isRepository holds each step of the path to Docker's rules: small letters and digits, and between
+// them one dot, one or two underscores, or hyphens.
 func isRepository(path string) bool {
 	const maxLength = 255 // Docker's
 	if len(path) > maxLength {

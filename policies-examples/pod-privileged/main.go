@@ -1,5 +1,5 @@
-// Command pod-privileged is a policy that refuses privileged containers, in pods and in the templates of the
-// controllers that make pods.
+// Command pod-privileged is a policy that refuses privileged containers, in pods and in the
+// templates of the controllers that make pods.
 package main
 
 import (

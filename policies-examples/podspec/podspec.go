@@ -1,5 +1,5 @@
-// Package podspec finds the pod specification in the objects that hold one: pods and the built-in controllers
-// that make pods. It knows where Kubernetes puts things, and judges nothing.
+// Package podspec finds the pod specification in the objects that hold one: pods and the built-in
+// controllers that make pods. It knows where Kubernetes puts things, and judges nothing.
 package podspec
 
 import (
@@ -9,8 +9,9 @@ import (
 	"policy-server/sdk"
 )
 
-// Path returns where objects of kind keep their pod specification; nil for kinds that have none, among them
-// kinds of the same name in groups that are not Kubernetes' own. Do not change the slice.
+// Path returns where objects of kind keep their pod specification; nil for kinds that have none,
+// among them kinds of the same name in groups that are not Kubernetes' own. Do not change the
+// slice.
 func Path(kind sdk.GroupVersionKind) []string {
 	switch kind.Group + "/" + kind.Kind {
 	case "/Pod":
@@ -45,8 +46,9 @@ func holdsContainers(list string) bool {
 	return list == "containers" || list == "initContainers" || list == "ephemeralContainers"
 }
 
-// Images yields all images that a pod specification names, with the path of each below the specification: those of its
-// containers, and those that volumes of type image mount. A template may name none where somebody else fills it in.
+// Images yields all images that a pod specification names, with the path of each below the
+// specification: those of its containers, and those that volumes of type image mount. A template
+// may name none where somebody else fills it in.
 func Images(spec sdk.Value) iter.Seq2[[]string, string] {
 	return func(yield func([]string, string) bool) {
 		for list, elements := range spec.Fields() {

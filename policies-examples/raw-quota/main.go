@@ -1,5 +1,5 @@
-// Command raw-quota is a policy on requests that are not Kubernetes': who asks for how much of a resource, as
-// {"user": "tonio", "resource": "cpu", "amount": 8}, is held to a quota.
+// Command raw-quota is a policy on requests that are not Kubernetes': who asks for how much of a
+// resource, as {"user": "tonio", "resource": "cpu", "amount": 8}, is held to a quota.
 package main
 
 import (

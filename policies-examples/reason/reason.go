@@ -7,7 +7,8 @@ import (
 	"policy-server/sdk"
 )
 
-// Of returns err in the host's words alone, without the call they are about; other errors as they are.
+// Of returns err in the host's words alone, without the call they are about; other errors as they
+// are.
 func Of(err error) string {
 	var refusal *sdk.HostError
 	if errors.As(err, &refusal) {

@@ -1,6 +1,6 @@
-// Command require-attestations is a policy that lets containers run images only about which trusted signers have attested
-// what the operator wants to know: where they were built, what vulnerabilities they have, what they are made of. It needs
-// a host with oci/v3/verify.
+// Command require-attestations is a policy that lets containers run images only about which trusted
+// signers have attested what the operator wants to know: where they were built, what
+// vulnerabilities they have, what they are made of. It needs a host with oci/v3/verify.
 package main
 
 import (
@@ -48,7 +48,8 @@ func validate(r sdk.Request) sdk.Response {
 	return pin.Images(r, func(image string) string { return digests[image] })
 }
 
-// judge holds an image against every rule that means it, and returns its digest, "" when no rule does, and what is wrong.
+// judge holds an image against every rule that means it, and returns its digest, "" when no rule
+// does, and what is wrong.
 func (w *wanted) judge(image string) (digest string, faults []string) {
 	for i := range w.rules {
 		if !imageref.Match(w.rules[i].image, image) {

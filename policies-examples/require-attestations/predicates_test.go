@@ -95,7 +95,8 @@ func TestPredicates(t *testing.T) {
 	}
 }
 
-// FuzzPredicates holds that no attestation, whatever is in it, panics the policy, and that what nobody could read does not pass.
+// FuzzPredicates holds that no attestation, whatever is in it, panics the policy, and that what
+// nobody could read does not pass.
 func FuzzPredicates(f *testing.F) {
 	for _, file := range []string{"slsa-v1.json", "slsa-v0.2.json", "trivy.json", "grype.json", "spdx.json", "cyclonedx.json"} {
 		f.Add(predicate(f, file).Raw())

@@ -31,8 +31,8 @@ func parseProvenance(found *faults.List, path string, value sdk.Value) claim {
 	return c
 }
 
-// judgeBuilders wants one of the predicates to name a builder that a pattern means: the others may be about builds that
-// were repeated elsewhere.
+// judgeBuilders wants one of the predicates to name a builder that a pattern means: the others may
+// be about builds that were repeated elsewhere.
 func judgeBuilders(builders []string, predicates []sdk.Value) []string {
 	var others []string
 	for _, p := range predicates {

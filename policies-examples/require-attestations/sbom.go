@@ -32,7 +32,8 @@ type ban struct {
 	versions []comparison // all of which make a version a banned one; none: every version is
 }
 
-// parseSBOM reads {"format": "spdx", "forbidden": [{"name": …, "versions": "<2.17.1"}, …], "predicateType": …}.
+// parseSBOM reads {"format": "spdx", "forbidden": [{"name": …, "versions": "<2.17.1"}, …],
+// "predicateType": …}.
 func parseSBOM(found *faults.List, path string, value sdk.Value) claim {
 	found.Object(path, value, "format", "forbidden", "predicateType")
 	asked := found.OneOf(faults.Member(path, "format"), value.Get("format"), "spdx", "cyclonedx")
@@ -93,8 +94,8 @@ func judgePackages(of format, bans []ban, documents []sdk.Value) (wrong []string
 	return wrong
 }
 
-// means reports whether a package is a banned one. Ecosystems spell one package in several ways; with or without the group
-// in front of it is the same. A package of unknown version may have any.
+// means reports whether a package is a banned one. Ecosystems spell one package in several ways;
+// with or without the group in front of it is the same. A package of unknown version may have any.
 func (b ban) means(p pkg) bool {
 	if p.name != b.name && p.group+":"+p.name != b.name && p.group+"/"+p.name != b.name &&
 		p.name[strings.LastIndexAny(p.name, ":/")+1:] != b.name {
@@ -124,8 +125,8 @@ func spdxPackages(document sdk.Value) (iter.Seq[pkg], bool) {
 	}, strings.HasPrefix(version, "SPDX-2.") && isList(of[1])
 }
 
-// cycloneDXPackages reads a CycloneDX document (https://cyclonedx.org/docs/1.6/json/), components inside of components
-// included:
+// cycloneDXPackages reads a CycloneDX document (https://cyclonedx.org/docs/1.6/json/), components
+// inside of components included:
 //
 //	{"bomFormat": "CycloneDX", "components": [{"group", "name", "version", "components": […]}, …]}
 func cycloneDXPackages(document sdk.Value) (iter.Seq[pkg], bool) {
@@ -133,7 +134,8 @@ func cycloneDXPackages(document sdk.Value) (iter.Seq[pkg], bool) {
 	return func(yield func(pkg) bool) { components(of[1], yield) }, of[0].Is("CycloneDX") && isList(of[1])
 }
 
-// components yields those of a list and what is inside of them, as deep as it goes, and reports whether more is wanted.
+// components yields those of a list and what is inside of them, as deep as it goes, and reports
+// whether more is wanted.
 func components(list sdk.Value, yield func(pkg) bool) bool {
 	for c := range list.Each() {
 		found := members(c, "group", "name", "version", "components")

@@ -8,8 +8,8 @@ import (
 	"policy-server/sdk"
 )
 
-// parseSigner reads an entry as it stands in the server's verification config: a kind, what it takes to describe a signer
-// of that kind, and annotations.
+// parseSigner reads an entry as it stands in the server's verification config: a kind, what it
+// takes to describe a signer of that kind, and annotations.
 func parseSigner(found *faults.List, path string, value sdk.Value) sdk.SignerConstraint {
 	if value.Kind() != sdk.Object {
 		found.Object(path, value)

@@ -38,9 +38,9 @@ func (c comparison) holds(version string) bool {
 	}
 }
 
-// compareVersions orders versions of any ecosystem as well as one order can: runs of digits by value, words as text and
-// between 0 and 1, what is missing as 0. Words for what comes before a release are less than nothing:
-// 2.0-rc1 < 2.0 = 2.0.0 < 2.0a < 2.0.1.
+// compareVersions orders versions of any ecosystem as well as one order can: runs of digits by
+// value, words as text and between 0 and 1, what is missing as 0. Words for what comes before a
+// release are less than nothing: 2.0-rc1 < 2.0 = 2.0.0 < 2.0a < 2.0.1.
 func compareVersions(a, b string) int {
 	as, bs := parts(a), parts(b)
 	for i := range max(len(as), len(bs)) {

@@ -37,8 +37,8 @@ func parseVulnerabilities(found *faults.List, path string, value sdk.Value) clai
 	return claim{predicateType: cmp.Or(given, vulnType), judge: l.judge}
 }
 
-// judge holds every report against the limit: each is by a signer that counts, and one that found nothing does not undo
-// what another one found.
+// judge holds every report against the limit: each is by a signer that counts, and one that found
+// nothing does not undo what another one found.
 func (l limit) judge(reports []sdk.Value) (wrong []string) {
 	var severe []string
 	for _, report := range reports {
@@ -59,8 +59,8 @@ func (l limit) judge(reports []sdk.Value) (wrong []string) {
 	return wrong
 }
 
-// refuses reports whether a vulnerability is too severe, and names it. A severity that is no known word counts as the
-// worst.
+// refuses reports whether a vulnerability is too severe, and names it. A severity that is no known
+// word counts as the worst.
 func (l limit) refuses(v vulnerability) (string, bool) {
 	id, _ := v.id.Text()
 	word, _ := v.severity.Text()
@@ -80,7 +80,8 @@ func (l limit) refuses(v vulnerability) (string, bool) {
 // A vulnerability is what a report says of one.
 type vulnerability struct{ id, severity, pkg sdk.Value }
 
-// vulnerabilities reads a report in JSON by Trivy or by Grype, and reports whether it is one of theirs:
+// vulnerabilities reads a report in JSON by Trivy or by Grype, and reports whether it is one of
+// theirs:
 //
 //	Trivy: {"SchemaVersion": 2, "Results": [{"Vulnerabilities": [{"VulnerabilityID", "PkgName", "Severity"}, …]}, …]}
 //	Grype: {"matches": [{"vulnerability": {"id", "severity"}, "artifact": {"name"}}, …]}

@@ -1,5 +1,5 @@
-// Command safe-labels is a policy on the labels of objects: some are denied, some mandatory, some must match a
-// regular expression.
+// Command safe-labels is a policy on the labels of objects: some are denied, some mandatory, some
+// must match a regular expression.
 package main
 
 import (

@@ -90,7 +90,8 @@ func parseConstraints(field string, value sdk.Value, complain func(...string)) (
 	return constraints
 }
 
-// faults returns what is wrong with an object's labels: the rules' order, and the settings' within a rule.
+// faults returns what is wrong with an object's labels: the rules' order, and the settings' within
+// a rule.
 func (r *rules) faults(labels sdk.Value) (faults []string) {
 	for _, label := range r.denied {
 		if labels.Get(label).Exists() {

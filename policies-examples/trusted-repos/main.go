@@ -1,5 +1,6 @@
-// Command trusted-repos is a policy on where the images of containers come from: it allows or rejects registries, tags
-// and images, in pods and in the templates of the controllers that make pods.
+// Command trusted-repos is a policy on where the images of containers come from: it allows or
+// rejects registries, tags and images, in pods and in the templates of the controllers that make
+// pods.
 package main
 
 import (

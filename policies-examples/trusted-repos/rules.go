@@ -66,7 +66,8 @@ func parseImages(found *faults.List, path string, texts []string) (images []imag
 	return images
 }
 
-// judge adds to found what the rules have against an image, which is written as text and read as ref.
+// judge adds to found what the rules have against an image, which is written as text and read as
+// ref.
 func (r *rules) judge(text string, ref imageref.Ref, found *findings) {
 	if slices.Contains(r.rejectedRegistries, ref.Registry) ||
 		len(r.allowedRegistries) > 0 && !slices.Contains(r.allowedRegistries, ref.Registry) {
@@ -86,7 +87,8 @@ func (r *rules) judge(text string, ref imageref.Ref, found *findings) {
 	}
 }
 
-// covers reports whether an entry of a list means an image: what it leaves out is any, and its digest says it all.
+// covers reports whether an entry of a list means an image: what it leaves out is any, and its
+// digest says it all.
 func covers(entry, image imageref.Ref) bool {
 	switch {
 	case entry.Registry != image.Registry || entry.Repository != image.Repository:

@@ -1,4 +1,5 @@
-// Command unique-ingress-host is a policy that lets a host name be routed by one Ingress of the cluster only.
+// Command unique-ingress-host is a policy that lets a host name be routed by one Ingress of the
+// cluster only.
 package main
 
 import (
@@ -50,8 +51,8 @@ func hosts(ingress sdk.Value) (found []string) {
 	return found
 }
 
-// ownersOf returns for each wanted host the Ingress other than self that has it; "" when none does. Where several do, it
-// is the first by name, because lists come in no order.
+// ownersOf returns for each wanted host the Ingress other than self that has it; "" when none does.
+// Where several do, it is the first by name, because lists come in no order.
 func ownersOf(wanted []string, ingresses sdk.Value, self string) []string {
 	owners := make([]string, len(wanted))
 	for ingress := range ingresses.Each() {
@@ -67,7 +68,8 @@ func ownersOf(wanted []string, ingresses sdk.Value, self string) []string {
 	return owners
 }
 
-// earlier returns what comes first of an owner and an Ingress, which does not count when it is self.
+// earlier returns what comes first of an owner and an Ingress, which does not count when it is
+// self.
 func earlier(owner string, ingress sdk.Value, self string) string {
 	namespace, _ := ingress.Get("metadata", "namespace").Text()
 	name, _ := ingress.Get("metadata", "name").Text()

@@ -16,7 +16,8 @@ type signature struct {
 	by          signer
 }
 
-// A kind is one way to say by whom: the member that does, the members that belong to it, and its reader.
+// A kind is one way to say by whom: the member that does, the members that belong to it, and its
+// reader.
 type kind struct {
 	name    string
 	members []string
@@ -40,7 +41,7 @@ type entry struct {
 	found *faults.List
 }
 
-// parse reads the entry. Two kinds in one are refused: whoever writes them thinks that both count.
+// parse reads the entry. Two kinds in one are refused: their author thinks that both count.
 func (e *entry) parse() signature {
 	if e.value.Kind() != sdk.Object {
 		e.found.Object(e.path, e.value)
@@ -85,7 +86,8 @@ func parseKeyless(e *entry, path string, value sdk.Value) signer {
 	return all
 }
 
-// parseKeylessPrefix takes both spellings of the prefix: one is in the reference policy's code, one in its README.
+// parseKeylessPrefix takes both spellings of the prefix: one is in the reference policy's code, one
+// in its README.
 func parseKeylessPrefix(e *entry, path string, value sdk.Value) signer {
 	var all keylessPrefix
 	for _, id := range e.identities(path, value, "url_prefix", "urlPrefix") {

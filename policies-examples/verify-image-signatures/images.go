@@ -16,8 +16,8 @@ type images struct {
 
 var errMoved = errors.New("its digest changed between two verifications")
 
-// verify holds an image against every entry whose pattern it matches. An image that several containers have is verified
-// once.
+// verify holds an image against every entry whose pattern it matches. An image that several
+// containers have is verified once.
 func (i *images) verify(image string) {
 	if _, done := i.digests[image]; done {
 		return

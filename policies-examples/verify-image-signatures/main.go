@@ -1,5 +1,5 @@
-// Command verify-image-signatures is a policy that lets containers run signed images only, and pins them to what was
-// verified. It takes the settings of Kubewarden's policy of that name.
+// Command verify-image-signatures is a policy that lets containers run signed images only, and pins
+// them to what was verified. It takes the settings of Kubewarden's policy of that name.
 package main
 
 import (
@@ -16,8 +16,8 @@ func init() { sdk.Register(sdk.Policy{Validate: validate, CheckSettings: checkSe
 
 func main() {}
 
-// checkSettings asks the host about certificates only here: what is parsed is kept, and an answer of the host's is one
-// for now.
+// checkSettings asks the host about certificates only here: what is parsed is kept, and an answer
+// of the host's is one for now.
 func checkSettings(value sdk.Value) error {
 	w, err := settings.Of(value)
 	if err != nil {

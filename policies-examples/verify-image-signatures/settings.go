@@ -17,8 +17,8 @@ type wanted struct {
 	signatures []signature
 }
 
-// parseSettings reads the settings and reports everything that is wrong with them in one error: what cannot be read with
-// its path, and what could be read in the reference policy's words.
+// parseSettings reads the settings and reports everything that is wrong with them in one error:
+// what cannot be read with its path, and what could be read in the reference policy's words.
 func parseSettings(settings sdk.Value) (*wanted, error) {
 	var found faults.List
 	found.Object("", settings, "modifyImagesWithDigest", "signatures")

@@ -5,7 +5,7 @@ import (
 	"policy-server/sdk"
 )
 
-// A signer is whoever must have signed, in one of five ways to say it.
+// A signer says who must have signed, in one of five ways.
 type signer interface {
 	// verify makes sure that an image is signed, with annotations, and returns its digest.
 	verify(image string, annotations map[string]string) (digest string, err error)
@@ -67,7 +67,8 @@ func (c certificates) verify(image string, annotations map[string]string) (diges
 }
 func (certificates) what() string { return "Certificate" }
 
-// distrust asks the host about each certificate, and returns why the first one is not trusted; "" when all are.
+// distrust asks the host about each certificate, and returns why the first one is not trusted; ""
+// when all are.
 func (c certificates) distrust() string {
 	var chain []sdk.Certificate
 	for _, issuer := range c.chain {

@@ -27,7 +27,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Attestations are documents: bills of materials reach some MiB. Whoever may push beside the image chooses their sizes.
+// Attestations are documents: bills of materials reach some MiB. Everybody who may push beside the
+// image chooses their sizes.
 const (
 	maxAttestations     = 64
 	maxAttestationBytes = 24 << 20 // of all of an image, as they are stored: statements of 16 MiB in base64, and their proofs
@@ -36,10 +37,11 @@ const (
 // attestationTypeAnnotation says on a layer of the legacy layout what its statement is about.
 const attestationTypeAnnotation = "predicateType"
 
-// Attestations returns the statements about d of the predicate types, in either layout, in no way checked; the legacy
-// ones come first. What announces itself as of another type is passed over. What is damaged is unusable, whatever it was
-// about. Unlike with signatures, what cannot be read is an error wherever it lies, and so is more than the limits: what
-// the caller did not see might have been the report that matters.
+// Attestations returns the statements about d of the predicate types, in either layout, in no way
+// checked; the legacy ones come first. What announces itself as of another type is passed over.
+// What is damaged is unusable, whatever it was about. Unlike with signatures, what cannot be read
+// is an error wherever it lies, and so is more than the limits: what the caller did not see might
+// have been the report that matters.
 func Attestations(ctx context.Context, d name.Digest, types []string, options []remote.Option) ([]Candidate, error) {
 	puller, err := remote.NewPuller(options...)
 	if err != nil {
@@ -70,8 +72,8 @@ type attestationReader struct {
 	left   atomic.Int64 // bytes that may still be read
 }
 
-// unasked reports whether something announces itself as of a type that nobody asked for. Image signatures are not
-// believed: some releases of cosign announce every attestation as one.
+// unasked reports whether something announces itself as of a type that was not asked for. Image
+// signatures are not believed: some releases of cosign announce every attestation as one.
 func (r *attestationReader) unasked(announced string) bool {
 	return announced != "" && announced != SignPredicateType && !slices.Contains(r.types, announced)
 }
@@ -109,7 +111,8 @@ func (r *attestationReader) asked(a *attached) bool {
 	return s != nil && strings.HasPrefix(s.Type, statementType) && slices.Contains(r.types, s.PredicateType)
 }
 
-// legacy returns the layers of the image that cosign puts beside d under the tag "sha256-<hex>.att".
+// legacy returns the layers of the image that cosign puts beside d under the tag
+// "sha256-<hex>.att".
 func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]Candidate, error) {
 	tag := d.Context().Tag(strings.Replace(d.DigestStr(), ":", "-", 1) + ".att")
 	manifest, err := signatureManifest(ctx, r.puller, tag)
@@ -141,7 +144,8 @@ func (r *attestationReader) legacy(ctx context.Context, d name.Digest) ([]Candid
 	return slices.DeleteFunc(found, func(c Candidate) bool { return c.evidence == nil && c.unusable == nil }), nil
 }
 
-// fetch reads one layer of the legacy layout; neither evidence nor a reason when it was not asked for.
+// fetch reads one layer of the legacy layout; neither evidence nor a reason when it was not asked
+// for.
 func (r *attestationReader) fetch(ctx context.Context, repo name.Repository, layer v1.Descriptor) (Candidate, error) {
 	c := Candidate{layout: LayoutLegacy, layer: layer}
 	if err := r.take(layer.Size); err != nil {
@@ -162,9 +166,9 @@ func (r *attestationReader) fetch(ctx context.Context, repo name.Repository, lay
 	return c, nil
 }
 
-// parseEnvelope reads an attestation of the legacy layout, an envelope with its proofs in the annotations of its layer,
-// as the bundle of the first version that holds the same. Timestamps (RFC 3161) are left out: in this layout they are
-// over the envelope's text and not over the signature.
+// parseEnvelope reads an attestation of the legacy layout, an envelope with its proofs in the
+// annotations of its layer, as the bundle of the first version that holds the same. Timestamps (RFC
+// 3161) are left out: in this layout they are over the envelope's text and not over the signature.
 func parseEnvelope(content []byte, annotations map[string]string) (*attached, error) {
 	var envelope dsse.Envelope
 	if err := json.Unmarshal(content, &envelope); err != nil {
@@ -197,7 +201,8 @@ func parseEnvelope(content []byte, annotations map[string]string) (*attached, er
 	return openBundle(b)
 }
 
-// legacyMaterial reads the proofs in the annotations of a layer. A chain beside the certificate is not looked at.
+// legacyMaterial reads the proofs in the annotations of a layer. A chain beside the certificate is
+// not looked at.
 func legacyMaterial(annotations map[string]string) (*protobundle.VerificationMaterial, error) {
 	material := &protobundle.VerificationMaterial{Content: &protobundle.VerificationMaterial_PublicKey{
 		PublicKey: &common.PublicKeyIdentifier{},

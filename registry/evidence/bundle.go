@@ -14,8 +14,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// What a bundle must hold to be a signature: other predicates are attestations, which say something about an image and
-// not that it was signed.
+// What a bundle must hold to be a signature: other predicates are attestations, which say something
+// about an image and not that it was signed.
 const (
 	bundleMediaType   = "application/vnd.dev.sigstore.bundle" // what the type of its layer begins with
 	statementType     = "https://in-toto.io/Statement/"       // and a version
@@ -23,8 +23,9 @@ const (
 	SignPredicateType = "https://sigstore.dev/cosign/sign/v1"
 )
 
-// attached is a signature in a Sigstore bundle: a statement in an envelope, or a bare signature over the manifest.
-// Spec: https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
+// attached is a signature in a Sigstore bundle: a statement in an envelope, or a bare signature
+// over the manifest. Spec:
+// https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
 type attached struct {
 	*bundle.Bundle
 	content   verify.SignatureContent
@@ -48,8 +49,8 @@ type statement struct {
 // errAttestation is why a sound bundle is no signature.
 var errAttestation = errors.New("attestation")
 
-// parseBundle reads a bundle of any version sigstore-go knows. The error is errAttestation for one that is about
-// something else than being signed.
+// parseBundle reads a bundle of any version sigstore-go knows. The error is errAttestation for one
+// that is about something else than being signed.
 func parseBundle(data []byte) (*attached, error) {
 	a, err := decodeBundle(data)
 	if err != nil {
@@ -115,7 +116,8 @@ func (a *attached) signedBy(_ context.Context, v signature.Verifier, digest v1.H
 	if a.statement != nil {
 		return verify.VerifySignature(a.content, content, keyMaterial(v))
 	}
-	// Over what it says to be over; whether that is digest is for claims to tell.
+	// Over the digest that the signature itself names; claims compares that with the one asked
+	// about.
 	sum := a.content.MessageSignatureContent().Digest()
 	return verify.VerifySignatureWithArtifactDigests(a.content, content, keyMaterial(v),
 		[]verify.ArtifactDigest{{Algorithm: digest.Algorithm, Digest: sum}})

@@ -11,24 +11,25 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-// ByKey verifies that c was made with the key, over a payload that names the digest. The payload is only read once the
-// signature over it holds. A log entry beside it must hold too, when there is a trust root.
+// ByKey verifies that c was made with the key, over a payload that names the digest. The payload is
+// only read once the signature over it holds. A log entry beside it must hold too, when there is a
+// trust root.
 func (in Inspection) ByKey(ctx context.Context, key PublicKey, c *Candidate) (Signature, Claims, error) {
 	if err := key.checks(ctx, c.evidence, in.Digest); err != nil {
 		return Signature{}, Claims{}, fmt.Errorf("%w for key %s: %w", ErrInvalidSignature, key.Fingerprint(), err)
 	}
-	said, err := c.evidence.claims(in.Digest)
+	claims, err := c.evidence.claims(in.Digest)
 	if err != nil {
 		return Signature{}, Claims{}, err
 	}
-	signed := Signature{Place: c.Place(), Key: key.Fingerprint(), Annotations: said.annotations}
+	signed := Signature{Place: c.Place(), Key: key.Fingerprint(), Annotations: claims.annotations}
 	if in.Trust == nil {
-		return signed, said, nil
+		return signed, claims, nil
 	}
 	if signed.Log, err = (prover{in.Trust}).loggedBy(c.evidence, key); signed.Log != nil {
 		signed.Time = signed.Log.Time
 	}
-	return signed, said, err
+	return signed, claims, err
 }
 
 // checks reports whether e was made with the key, with any of the hashes it may be used with.
@@ -41,8 +42,8 @@ func (k PublicKey) checks(ctx context.Context, e evidence, digest v1.Hash) (err 
 	return err
 }
 
-// SigningTime returns when c was made, which was logged at entry, and at which leaf must have been valid: what the log
-// promised, else what a timestamp authority says.
+// SigningTime returns when c was made, which was logged at entry, and at which leaf must have been
+// valid: what the log promised, else what a timestamp authority says.
 func (in Inspection) SigningTime(c *Candidate, entry *LogEntry, leaf *x509.Certificate) (time.Time, error) {
 	at := entry.Time
 	if at.IsZero() {

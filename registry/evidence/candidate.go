@@ -21,7 +21,8 @@ const (
 	LayoutBundle Layout = "bundle" // a Sigstore bundle among the referrers
 )
 
-// Candidate is a signature as found in the registry or the store, not checked against anything but its digest.
+// Candidate is a signature as found in the registry or the store, not checked against anything but
+// its digest.
 type Candidate struct {
 	layout   Layout
 	position int           // among the signatures of its layout
@@ -36,7 +37,8 @@ type Candidate struct {
 // Unusable says why c can count for no constraint; nil when it can.
 func (c Candidate) Unusable() error { return c.unusable }
 
-// PredicateType returns what the statement of c is about; "" when c is unusable or has no statement.
+// PredicateType returns what the statement of c is about; "" when c is unusable or has no
+// statement.
 func (c Candidate) PredicateType() string {
 	if a, ok := c.evidence.(*attached); ok && a.statement != nil {
 		return a.statement.PredicateType
@@ -67,7 +69,8 @@ func (c *Candidate) read(content []byte) {
 	c.content, c.evidence = content, understood
 }
 
-// evidence is a signature with everything that came along. The embedded entity is how sigstore-go sees it.
+// evidence is a signature with everything that came along. The embedded entity is how sigstore-go
+// sees it.
 type evidence interface {
 	verify.SignedEntity
 
@@ -77,11 +80,13 @@ type evidence interface {
 	// signedBy checks that the signature was made with the key of v, and nothing else.
 	signedBy(ctx context.Context, v signature.Verifier, digest v1.Hash) error
 
-	// claims reads what was signed and checks that it is about digest. The signature must have been verified before.
+	// claims reads what was signed and checks that it is about digest. The signature must have been
+	// verified before.
 	claims(digest v1.Hash) (Claims, error)
 }
 
-// keyContent stands for a key in sigstore-go's terms, in place of what the signature says it was made with.
+// keyContent stands for a key in sigstore-go's terms, in place of what the signature says it was
+// made with.
 type keyContent struct{ key crypto.PublicKey }
 
 // CompareKey reports whether a log entry is by the key, alone or in a certificate.

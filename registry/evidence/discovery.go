@@ -30,8 +30,8 @@ func (d Discovery) Candidates() []Candidate { return slices.Concat(d[0].found, d
 // Err says why there may be more; nil when both places answered.
 func (d Discovery) Err() error { return errors.Join(d[0].err, d[1].err) }
 
-// Odd is what the registry's endpoint for referrers answered in place of a list: it was taken for one that is not there. It
-// is "" for registries that answer properly.
+// Odd is what the registry's endpoint for referrers answered in place of a list: it was taken for
+// one that is not there. It is "" for registries that answer properly.
 func (d Discovery) Odd() string { return d[0].odd + d[1].odd }
 
 // Unreachable are the layouts that could not be asked for.
@@ -45,12 +45,13 @@ func (d Discovery) Unreachable() map[Layout]bool {
 	return layouts
 }
 
-// grace is how long a silent place is waited for when what the other one holds suffices: longer than registries take to
-// say no, and less than a start or a request can spare.
+// grace is how long a silent place is waited for when what the other one holds suffices: longer
+// than registries take to say no, and less than a start or a request can spare.
 const grace = 2 * time.Second
 
-// Discover looks for the signatures of d in both places at once; an error in one does not keep what was found in the
-// other. It asks enough, once, whether what one place holds suffices when the other one is silent.
+// Discover looks for the signatures of d in both places at once; an error in one does not keep what
+// was found in the other. It asks enough, once, whether what one place holds suffices when the
+// other one is silent.
 func Discover(
 	ctx context.Context, d name.Digest, options func(context.Context) []remote.Option, enough func([]Candidate) bool,
 ) Discovery {

@@ -6,8 +6,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Found is a signature as it lies in the registry. Nothing about it was verified: anybody who may push there can have
-// written it.
+// Found is a signature as it lies in the registry. Nothing about it was verified: anybody who may
+// push there can have written it.
 type Found struct {
 	Place
 	Manifest    *v1.Manifest      // that lists the layer; all legacy signatures share one
@@ -24,8 +24,8 @@ func (c Candidate) Describe(digest v1.Hash) Found {
 	if f.Unusable != nil {
 		return f
 	}
-	said, err := c.evidence.claims(digest)
-	f.Annotations = said.annotations
+	claims, err := c.evidence.claims(digest)
+	f.Annotations = claims.annotations
 	if leaf, leafErr := leafOf(c.evidence); leafErr == nil {
 		identity, identityErr := identityOf(leaf)
 		f.Keyless, err = &identity, errors.Join(err, identityErr)

@@ -19,7 +19,8 @@ type Identity struct {
 	uri bool // the subject is a URI
 }
 
-// GitHubWorkflow is the run of a GitHub Actions workflow that a certificate was issued to; zero for other identities.
+// GitHubWorkflow is the run of a GitHub Actions workflow that a certificate was issued to; zero for
+// other identities.
 type GitHubWorkflow struct {
 	Trigger    string // "push"
 	SHA        string // of the commit
@@ -37,8 +38,8 @@ func (id Identity) String() string {
 	return text
 }
 
-// identityOf reads the identity in a certificate; whether the certificate can be trusted is another question. One that
-// names nobody, or two issuers, is refused.
+// identityOf reads the identity in a certificate; whether the certificate can be trusted is another
+// question. One that names no subject, or two issuers, is refused.
 func identityOf(cert *x509.Certificate) (Identity, error) {
 	id, err := subjectOf(cert)
 	if err != nil {
@@ -58,8 +59,8 @@ func identityOf(cert *x509.Certificate) (Identity, error) {
 	return id, nil
 }
 
-// subjectOf returns the first e-mail address or URI among the subject's alternative names, byte for byte: the names
-// that crypto/x509 returns are sorted by kind, and its URIs are written anew.
+// subjectOf returns the first e-mail address or URI among the subject's alternative names, byte for
+// byte: the names that crypto/x509 returns are sorted by kind, and its URIs are written anew.
 func subjectOf(cert *x509.Certificate) (Identity, error) {
 	const tagEmail, tagURI = 1, 6 // RFC 5280, 4.2.1.6
 	for _, extension := range cert.Extensions {
@@ -79,8 +80,8 @@ func subjectOf(cert *x509.Certificate) (Identity, error) {
 	return Identity{}, fmt.Errorf("%w: neither an e-mail address nor a URI", ErrNoIdentity)
 }
 
-// issuerOf reads the issuer from the extension of today, else from the one it replaced. When both are there they must
-// agree: a verifier that reads only one of them would see another identity.
+// issuerOf reads the issuer from the extension of today, else from the one it replaced. When both
+// are there they must agree: a verifier that reads only one of them would see another identity.
 func issuerOf(cert *x509.Certificate) (string, error) {
 	var current, legacy string
 	for _, extension := range cert.Extensions {
@@ -108,8 +109,9 @@ func issuerOf(cert *x509.Certificate) (string, error) {
 // GitHubIssuer is the OIDC issuer of GitHub Actions.
 const GitHubIssuer = "https://token.actions.githubusercontent.com"
 
-// GitHubOwner returns owner and name of the repository in which the identity's workflow ran. They are never taken
-// from the subject, which names the file of the workflow: with reusable workflows, that is somebody else's.
+// GitHubOwner returns owner and name of the repository in which the identity's workflow ran. They
+// are never taken from the subject, which names the file of the workflow: with reusable workflows,
+// that is somebody else's.
 func (id Identity) GitHubOwner() (owner, repo string, err error) {
 	switch {
 	case id.Issuer != GitHubIssuer:

@@ -15,8 +15,8 @@ import (
 	"policy-server/registry"
 )
 
-// keptSignatures is how the store keeps the signatures of a digest: what a verification starts from, and no verdict, so
-// that it is verified anew like what a registry answers.
+// keptSignatures is how the store keeps the signatures of a digest: what a verification starts
+// from, and no verdict, so that it is verified anew like what a registry answers.
 //
 //	{"signatures":[{"layout":"legacy","position":0,"annotations":{"dev.cosignproject.cosign/signature":"MEUC…"},
 //	                "content":"eyJjcml0aWNhbCI6…"}]}
@@ -31,17 +31,19 @@ type keptSignature struct {
 	Content     []byte            `json:"content"`               // of the layer: the signed payload, or the bundle
 }
 
-// maxKeptBytes bounds what is kept for a digest: whoever may push beside it can add signatures of a megabyte.
+// maxKeptBytes bounds what is kept for a digest: everybody who may push beside it can add
+// signatures of a megabyte.
 const maxKeptBytes = 4 << 20
 
-// Keep stores what was found on d, in place of what was found before: a signature that is gone from its registry is gone from
-// the store. Those that counted have room first. It may fail in silence, for nothing but a start without the registry
-// depends on it.
+// Keep stores what was found on d, in place of what was found before: a signature that is gone from
+// its registry is gone from the store. Those that counted have room first. It may fail in silence,
+// for nothing but a start without the registry depends on it.
 func Keep(store registry.Store, d name.Digest, found []Candidate, counted map[Place]bool) {
 	_ = store.KeepSignatures(d, encodeKept(found, counted))
 }
 
-// Kept returns the signatures of d that the store keeps, of some layouts. The error says in whole why there are none.
+// Kept returns the signatures of d that the store keeps, of some layouts. The error says in whole
+// why there are none.
 func Kept(store registry.Store, d name.Digest, layouts map[Layout]bool) ([]Candidate, error) {
 	content, err := store.KeptSignatures(d, maxKeptBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +59,8 @@ func Kept(store registry.Store, d name.Digest, layouts map[Layout]bool) ([]Candi
 	return slices.DeleteFunc(found, func(c Candidate) bool { return !layouts[c.layout] }), nil
 }
 
-// encodeKept returns the usable ones of found as far as there is room, those that counted first; nil when there are none.
+// encodeKept returns the usable ones of found as far as there is room, those that counted first;
+// nil when there are none.
 func encodeKept(found []Candidate, counted map[Place]bool) []byte {
 	var kept []json.RawMessage
 	room := maxKeptBytes - len(`{"signatures":[]}`)

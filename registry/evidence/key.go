@@ -17,8 +17,8 @@ import (
 
 const pemLabel = "PUBLIC KEY"
 
-// PublicKey is a key that signatures are checked with. The zero value checks nothing and is refused in a Config. It is
-// immutable and may be shared by goroutines.
+// PublicKey is a key that signatures are checked with. The zero value checks nothing and is refused
+// in a Config. It is immutable and may be shared by goroutines.
 type PublicKey struct {
 	pem         string // as it was written; reports print it
 	public      crypto.PublicKey
@@ -26,8 +26,8 @@ type PublicKey struct {
 	verifiers   []signature.Verifier // one for each hash the key may have been used with; any may accept
 }
 
-// ParsePublicKey reads the first PEM block of text, whatever its label, as a PKIX public key. Legal keys, and what
-// they sign with:
+// ParsePublicKey reads the first PEM block of text, whatever its label, as a PKIX public key. Legal
+// keys, and what they sign with:
 //
 //	ECDSA P-256   SHA-256
 //	ECDSA P-384   SHA-384, or SHA-256 as cosign does by default
@@ -72,7 +72,8 @@ func NewPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 	return key, nil
 }
 
-// hashesFor returns the hashes pub may sign with. Ed25519 takes none, and ignores the one it is given.
+// hashesFor returns the hashes pub may sign with. Ed25519 takes none, and ignores the one it is
+// given.
 func hashesFor(pub crypto.PublicKey) ([]crypto.Hash, error) {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
@@ -99,8 +100,8 @@ func fingerprint(spki []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Fingerprint returns the SHA-256 of the key's DER encoding (SubjectPublicKeyInfo) as "sha256:" and hex digits. Unlike
-// the PEM text it is the same for every spelling of one key.
+// Fingerprint returns the SHA-256 of the key's DER encoding (SubjectPublicKeyInfo) as "sha256:" and
+// hex digits. Unlike the PEM text it is the same for every spelling of one key.
 func (k PublicKey) Fingerprint() string { return k.fingerprint }
 
 // IsZero reports whether the key is the zero value.

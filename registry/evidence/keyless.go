@@ -23,26 +23,28 @@ type Inspection struct {
 	Trust  *trust.Root // nil: no constraint needs it, and it is not at hand
 }
 
-// proven is what is known of a keyless signature once it was held against the trust root, whoever may be asked for.
+// proven is what is known of a keyless signature once it was held against the trust root, for every
+// constraint.
 type proven struct {
 	signature Signature
-	said      Claims
+	claims    Claims
 	err       error
 }
 
-// Prove verifies that c was made by the holder of a certificate while it was valid, was logged, and is about the digest, by
-// the trust root, which must be there. It does so once, whoever is asked for. The place of the signature is filled in.
+// Prove verifies that c was made by the holder of a certificate while it was valid, was logged, and
+// is about the digest, by the trust root, which must be there. It does so once for all constraints.
+// The place of the signature is filled in.
 func (in Inspection) Prove(ctx context.Context, c *Candidate) (Signature, Claims, error) {
 	if c.proven == nil {
 		c.proven = new(proven)
-		c.proven.signature, c.proven.said, c.proven.err = prover{in.Trust}.prove(ctx, c.evidence, in.Digest)
+		c.proven.signature, c.proven.claims, c.proven.err = prover{in.Trust}.prove(ctx, c.evidence, in.Digest)
 		c.proven.signature.Place = c.Place()
 	}
-	return c.proven.signature, c.proven.said, c.proven.err
+	return c.proven.signature, c.proven.claims, c.proven.err
 }
 
-// prover proves signatures by a trust root. sigstore-go decides; binding the log entry to payload, signature and
-// certificate is part of that.
+// prover proves signatures by a trust root. sigstore-go decides; binding the log entry to payload,
+// signature and certificate is part of that.
 type prover struct{ trust *trust.Root }
 
 func (t prover) prove(ctx context.Context, e evidence, digest v1.Hash) (Signature, Claims, error) {
@@ -58,7 +60,7 @@ func (t prover) prove(ctx context.Context, e evidence, digest v1.Hash) (Signatur
 	if err != nil {
 		return Signature{}, Claims{}, t.explain(ctx, e, leaf, digest, err)
 	}
-	said, err := e.claims(digest)
+	claims, err := e.claims(digest)
 	if err != nil {
 		return Signature{}, Claims{}, err
 	}
@@ -70,8 +72,8 @@ func (t prover) prove(ctx context.Context, e evidence, digest v1.Hash) (Signatur
 		return Signature{}, Claims{}, err
 	}
 	return Signature{
-		Identity: &identity, Log: entry, Time: result.VerifiedTimestamps[0].Timestamp, Annotations: said.annotations,
-	}, said, nil
+		Identity: &identity, Log: entry, Time: result.VerifiedTimestamps[0].Timestamp, Annotations: claims.annotations,
+	}, claims, nil
 }
 
 func leafOf(e evidence) (*x509.Certificate, error) {
@@ -85,8 +87,8 @@ func leafOf(e evidence) (*x509.Certificate, error) {
 	return nil, ErrNoCertificate
 }
 
-// explain finds out which of its parts made e fail, which the library only says in prose. It returns verdict when it
-// finds none.
+// explain finds out which of its parts made e fail, which the library only says in prose. It
+// returns verdict when it finds none.
 func (t prover) explain(
 	ctx context.Context, e evidence, leaf *x509.Certificate, digest v1.Hash, verdict error,
 ) error {
@@ -126,7 +128,8 @@ func (t prover) explain(
 	return verdict
 }
 
-// explainLog finds out what is wrong with the log entries of e, and returns the times they prove when nothing is.
+// explainLog finds out what is wrong with the log entries of e, and returns the times they prove
+// when nothing is.
 func (t prover) explainLog(e evidence, leaf *x509.Certificate) ([]root.Timestamp, error) {
 	entries, err := t.entries(e)
 	if err != nil {
@@ -177,8 +180,8 @@ func newLogEntry(entry *tlog.Entry) *LogEntry {
 
 func logID(entry *tlog.Entry) string { return hex.EncodeToString([]byte(entry.LogKeyID())) }
 
-// entries returns the entries of e that are in a log of the trust root; none only when e has none at all. That they are
-// there and about e is not checked.
+// entries returns the entries of e that are in a log of the trust root; none only when e has none
+// at all. That they are there and about e is not checked.
 func (t prover) entries(e evidence) ([]*tlog.Entry, error) {
 	all, err := e.TlogEntries()
 	if err != nil {
@@ -194,9 +197,10 @@ func (t prover) entries(e evidence) ([]*tlog.Entry, error) {
 	return known, nil
 }
 
-// logged returns the first entry of e that is in a log of the trust root, nil when e has no entries at all. Each of those
-// in such a log must hold by itself: sigstore-go passes over an entry that nobody promised as long as another one holds,
-// and what the first one says of the time would be believed.
+// logged returns the first entry of e that is in a log of the trust root, nil when e has no entries
+// at all. Each of those in such a log must hold by itself: sigstore-go passes over an entry that
+// the log did not promise as long as another one holds, and what the first one says of the time
+// would be believed.
 func (t prover) logged(e evidence, holds func(evidence) error) (*LogEntry, error) {
 	entries, err := t.entries(e)
 	if err != nil || len(entries) == 0 {
@@ -218,7 +222,8 @@ type withEntry struct {
 
 func (e withEntry) TlogEntries() ([]*tlog.Entry, error) { return []*tlog.Entry{e.entry}, nil }
 
-// loggedBy returns where a signature by key is logged, nil where it does not claim to be. What is claimed must hold.
+// loggedBy returns where a signature by key is logged, nil where it does not claim to be. What is
+// claimed must hold.
 func (t prover) loggedBy(e evidence, key PublicKey) (*LogEntry, error) {
 	material := root.TrustedMaterialCollection{t.trust.Material(), keyMaterial(key.verifiers[0])}
 	return t.logged(e, func(e evidence) error {

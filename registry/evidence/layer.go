@@ -27,8 +27,9 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// layer is a signature of the legacy layout: a simple-signing payload, and around it what the annotations of its layer
-// say. Only the signature is read at once: the rest does not matter to signatures by keys.
+// layer is a signature of the legacy layout: a simple-signing payload, and around it what the
+// annotations of its layer say. Only the signature is read at once: the rest does not matter to
+// signatures by keys.
 type layer struct {
 	verify.BaseSignedEntity
 	payload     []byte
@@ -43,8 +44,8 @@ func newLayer(payload []byte, annotations map[string]string) (*layer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("annotation %q: %w", static.SignatureAnnotationKey, err)
 	}
-	// Certificate and log entry are left out here: for a signature by a listed key they prove nothing, and cosign
-	// would refuse it once the certificate has expired.
+	// Certificate and log entry are left out here: for a signature by a listed key they prove
+	// nothing, and cosign would refuse it once the certificate has expired.
 	sig, err := static.NewSignature(payload, encoded)
 	return &layer{payload: payload, raw: raw, signature: sig, annotations: annotations}, err
 }
@@ -57,7 +58,8 @@ func (l *layer) SignatureContent() (verify.SignatureContent, error) {
 	return bundle.NewMessageSignature(sum[:], common.HashAlgorithm_SHA2_256.String(), l.raw), nil
 }
 
-// VerificationContent returns the certificate. A chain beside it is not looked at: issuers come from the trust root.
+// VerificationContent returns the certificate. A chain beside it is not looked at: issuers come
+// from the trust root.
 func (l *layer) VerificationContent() (verify.VerificationContent, error) {
 	text, ok := l.annotations[static.CertificateAnnotationKey]
 	if !ok || text == "" {
@@ -98,8 +100,8 @@ func (l *layer) HasInclusionPromise() bool { return l.annotations[static.BundleA
 //	{"SignedEntryTimestamp":"MEUC…",
 //	 "Payload":{"body":"eyJh…","integratedTime":1645806604,"logIndex":1506651,"logID":"c0d2…"}}
 //
-// Its body must be of a kind that is listed, such as "hashedrekord 0.0.1": of those that bind payload, signature and
-// certificate.
+// Its body must be of a kind that is listed, such as "hashedrekord 0.0.1": of those that bind
+// payload, signature and certificate.
 func parseLogEntry(text []byte, kinds ...string) (*rekor.TransparencyLogEntry, error) {
 	var entry cosignbundle.RekorBundle
 	if err := json.Unmarshal(text, &entry); err != nil {
@@ -170,18 +172,18 @@ func (l *layer) signedBy(ctx context.Context, v signature.Verifier, digest v1.Ha
 		IgnoreTlog: true, IgnoreSCT: true, Offline: true,
 	})
 	if claimErr != nil {
-		return nil // the signature holds; what is wrong with what it says is for claims to tell
+		return nil // the signature holds; claims says later what is wrong with the payload
 	}
 	return err
 }
 
 func (l *layer) claims(digest v1.Hash) (Claims, error) {
-	said, err := parseClaims(l.payload)
+	claims, err := parseClaims(l.payload)
 	if err != nil {
 		return Claims{}, err
 	}
-	if said.digest != digest.String() {
-		return Claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, said.digest)
+	if claims.digest != digest.String() {
+		return Claims{}, fmt.Errorf("%w: %.100q", ErrOtherDigest, claims.digest)
 	}
-	return said, nil
+	return claims, nil
 }

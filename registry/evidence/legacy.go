@@ -21,8 +21,9 @@ import (
 	"policy-server/registry"
 )
 
-// Whoever may push a tag beside the module chooses these sizes; honest signatures are a handful of layers with
-// payloads of some hundred bytes, and annotations of a few KiB (certificates, log entries).
+// Everybody who may push a tag beside the module chooses these sizes; honest signatures are a
+// handful of layers with payloads of some hundred bytes, and annotations of a few KiB
+// (certificates, log entries).
 const (
 	MaxSignatures    = 64
 	maxManifestBytes = 4 << 20
@@ -30,9 +31,10 @@ const (
 	fetchesAtOnce    = 8
 )
 
-// legacySignatures returns the layers of the image that cosign puts beside d under the tag "sha256-<hex>.sig"; none
-// when the registry has no such tag. A layer that cannot be a signature is unusable, and the others still count. Any
-// other failure is an error: the layer that cannot be read may be the one that decides.
+// legacySignatures returns the layers of the image that cosign puts beside d under the tag
+// "sha256-<hex>.sig"; none when the registry has no such tag. A layer that cannot be a signature is
+// unusable, and the others still count. Any other failure is an error: the layer that cannot be
+// read may be the one that decides.
 func legacySignatures(ctx context.Context, puller *remote.Puller, d name.Digest) ([]Candidate, error) {
 	tag := d.Context().Tag(strings.Replace(d.DigestStr(), ":", "-", 1) + ".sig")
 	manifest, err := signatureManifest(ctx, puller, tag)
@@ -114,8 +116,9 @@ func fetchCandidate(
 
 var errTooLarge = errors.New("more than the limit")
 
-// fetchBlob reads a blob whole, of at most limit bytes; the library compares it with its digest. It asks for the blob by
-// digest and not as a layer of the image, because a layer may name other places to fetch it from.
+// fetchBlob reads a blob whole, of at most limit bytes; the library compares it with its digest. It
+// asks for the blob by digest and not as a layer of the image, because a layer may name other
+// places to fetch it from.
 func fetchBlob(ctx context.Context, puller *remote.Puller, blob name.Digest, limit int64) ([]byte, error) {
 	layer, err := puller.Layer(ctx, blob)
 	if err != nil {
@@ -133,8 +136,8 @@ func fetchBlob(ctx context.Context, puller *remote.Puller, blob name.Digest, lim
 	return content, err
 }
 
-// isNotFound reports whether the registry said that it does not have what was asked for at a path ending in suffix:
-// not found elsewhere (the token server, say) means nothing.
+// isNotFound reports whether the registry said that it does not have what was asked for at a path
+// ending in suffix: not found elsewhere (the token server, say) means nothing.
 func isNotFound(err error, suffix string) bool {
 	var answer *transport.Error
 	if !errors.As(err, &answer) || answer.Request == nil || !strings.HasSuffix(answer.Request.URL.Path, suffix) {

@@ -10,8 +10,9 @@ import (
 	simplesigning "github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// Claims is what was signed, as far as anything is decided by it. The docker-reference and type of a simple-signing
-// payload are not among it, here as in Kubewarden and cosign: signatures move along when images are mirrored.
+// Claims is what was signed, as far as anything is decided by it. The docker-reference and type of
+// a simple-signing payload are not among it, here as in Kubewarden and cosign: signatures move
+// along when images are mirrored.
 //
 //	{"critical":{"identity":{"docker-reference":"ghcr.io/alice/policy"},
 //	             "image":{"docker-manifest-digest":"sha256:eb47…"},
@@ -49,7 +50,8 @@ func scalarTexts(document map[string]json.RawMessage) map[string]string {
 	return texts
 }
 
-// scalarText returns what an annotation is compared as: a string as it is, a number or boolean as it was written.
+// scalarText returns what an annotation is compared as: a string as it is, a number or boolean as
+// it was written.
 func scalarText(value json.RawMessage) (string, bool) {
 	switch value[0] {
 	case '"':

@@ -13,8 +13,8 @@ import (
 	"policy-server/registry/trust"
 )
 
-// Real signatures of the public-good instance, which ship with sigstore-go, verify without a network. None of them is
-// about an image, so this goes in below the choice of predicate.
+// Real signatures of the public-good instance, which ship with sigstore-go, verify without a
+// network. None of them is about an image, so this goes in below the choice of predicate.
 func TestPublicGood(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/sigstore/sigstore-go").Output()
 	if err != nil {

@@ -2,8 +2,8 @@ package evidence
 
 import "errors"
 
-// Why a signature does not count. The Reason of each Rejection of an intact signature is one of these with details;
-// a signature that is damaged has reasons of its own.
+// Why a signature does not count. The Reason of each Rejection of an intact signature is one of
+// these with details; a signature that is damaged has reasons of its own.
 var (
 	ErrInvalidSignature     = errors.New("invalid signature") // not made with the key, or over something else
 	ErrOtherDigest          = errors.New("payload is for another digest")

@@ -25,11 +25,13 @@ const (
 	maxBundleBytes = 1 << 20 // a signature's is some 10 KiB
 )
 
-// predicateAnnotation says on a referrer's manifest, and in the index of referrers, what its bundle is about.
+// predicateAnnotation says on a referrer's manifest, and in the index of referrers, what its bundle
+// is about.
 const predicateAnnotation = "dev.sigstore.bundle.predicateType"
 
-// bundleSignatures returns the bundles among the referrers of d that are signatures. As with legacySignatures, what
-// cannot be a signature is unusable or left out, and what cannot be read is an error.
+// bundleSignatures returns the bundles among the referrers of d that are signatures. As with
+// legacySignatures, what cannot be a signature is unusable or left out, and what cannot be read is
+// an error.
 func bundleSignatures(
 	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option,
 ) ([]Candidate, error) {
@@ -60,11 +62,12 @@ type wanted struct {
 	parse    func(content []byte) (*attached, error)                  // nil without an error: something else
 }
 
-// bundles returns the bundles among the referrers of d that are wanted. They are asked for at the referrers API, and in
-// the index tagged "sha256-<hex>" where the registry has none.
+// bundles returns the bundles among the referrers of d that are wanted. They are asked for at the
+// referrers API, and in the index tagged "sha256-<hex>" where the registry has none.
 //
-// The index cannot be trusted to name the type of a referrer (registries fill in the type of its config), so every
-// manifest is read, and the type of its layer decides. Only those announced as something else are passed over.
+// The index cannot be trusted to name the type of a referrer (registries fill in the type of its
+// config), so every manifest is read, and the type of its layer decides. Only those announced as
+// something else are passed over.
 func bundles(
 	ctx context.Context, puller *remote.Puller, d name.Digest, options []remote.Option, w wanted,
 ) ([]Candidate, error) {
@@ -92,8 +95,8 @@ func bundles(
 	return all, nil
 }
 
-// bundleCount counts the bundles of all referrers together, before they are read or kept: one manifest may list any
-// number of them.
+// bundleCount counts the bundles of all referrers together, before they are read or kept: one
+// manifest may list any number of them.
 type bundleCount struct{ read, kept atomic.Int64 }
 
 // listReferrers returns the referrers that may be wanted.
@@ -141,9 +144,9 @@ func referrersIndex(
 	return v1.ParseIndexManifest(bytes.NewReader(got.Manifest))
 }
 
-// lacksReferrers reports whether a registry said that it has no referrers API in a way that the library does not
-// understand: 405 and 501, or 401, which Harbor before 2.8 answers wherever it knows nothing. Who may not read the
-// repository is told so at the fallback tag.
+// lacksReferrers reports whether a registry said that it has no referrers API in a way that the
+// library does not understand: 405 and 501, or 401, which Harbor before 2.8 answers wherever it
+// knows nothing. Who may not read the repository is told so at the fallback tag.
 func lacksReferrers(err error, d name.Digest) bool {
 	var answer *transport.Error
 	if !errors.As(err, &answer) || answer.Request == nil || !strings.HasSuffix(answer.Request.URL.Path, "/referrers/"+d.DigestStr()) {
@@ -156,7 +159,8 @@ func lacksReferrers(err error, d name.Digest) bool {
 	return false
 }
 
-// isAttestation spares downloading what says of itself that it is no signature: reports may be large.
+// isAttestation spares downloading what says of itself that it is no signature: reports may be
+// large.
 func isAttestation(annotations map[string]string) bool {
 	predicate, ok := annotations[predicateAnnotation]
 	return ok && predicate != SignPredicateType

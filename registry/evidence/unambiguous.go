@@ -9,14 +9,16 @@ import (
 	"unicode"
 )
 
-// unambiguous refuses a signed document, valid JSON, that says different things to different readers. encoding/json takes
-// the last of several members of one name, and takes names for equal that differ in case; the reader on whose word
-// something was signed may have taken the first, or the exact one.
+// unambiguous refuses a signed document, valid JSON, that says different things to different
+// readers. encoding/json takes the last of several members of one name, and takes names for equal
+// that differ in case; the reader on whose word something was signed may have taken the first, or
+// the exact one.
 func unambiguous(document []byte) error {
 	return unambiguousValue(json.NewDecoder(bytes.NewReader(document)), folded)
 }
 
-// unambiguousValue checks the next value, whose members are the same when comparable says the same of their names.
+// unambiguousValue checks the next value, whose members are the same when comparable says the same
+// of their names.
 func unambiguousValue(decoder *json.Decoder, comparable func(string) string) error {
 	token, err := decoder.Token()
 	if err != nil {

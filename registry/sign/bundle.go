@@ -18,8 +18,8 @@ const (
 	predicateType = "https://sigstore.dev/cosign/sign/v1"
 )
 
-// statement returns what a bundle signs for d: an in-toto statement, version 1, about the digest. Annotations are the
-// subject's, where cosign 3 keeps them.
+// statement returns what a bundle signs for d: an in-toto statement, version 1, about the digest.
+// Annotations are the subject's, where cosign 3 keeps them.
 func statement(d name.Digest, annotations map[string]string) ([]byte, error) {
 	type subject struct {
 		Digest      map[string]string `json:"digest"`
@@ -38,8 +38,8 @@ func statement(d name.Digest, annotations map[string]string) ([]byte, error) {
 	})
 }
 
-// attachBundle makes signed a referrer of d: through the registry's list of them, or the tag that stands for it where
-// there is none.
+// attachBundle makes signed a referrer of d: through the registry's list of them, or the tag that
+// stands for it where there is none.
 func (s *Signer) attachBundle(ctx context.Context, d name.Digest, signed *protobundle.Bundle) (v1.Hash, error) {
 	document, err := protojson.Marshal(signed)
 	if err != nil {

@@ -16,8 +16,8 @@ type AttachError struct {
 	Err    error
 }
 
-// newAttachError takes the query out of the URL an HTTP client's error carries: registries have clients upload to places
-// whose address is the permission.
+// newAttachError takes the query out of the URL an HTTP client's error carries: registries have
+// clients upload to places whose address is the permission.
 func newAttachError(d name.Digest, err error) *AttachError {
 	var failed *url.Error
 	if errors.As(err, &failed) {

@@ -25,8 +25,8 @@ import (
 	"policy-server/registry/sign"
 )
 
-// published starts a registry, with the list of referrers that newer ones have or without, and returns the digest of an
-// image in it.
+// published starts a registry, with the list of referrers that newer ones have or without, and
+// returns the digest of an image in it.
 func published(t *testing.T, options ...ociregistry.Option) name.Digest {
 	t.Helper()
 	server := httptest.NewServer(ociregistry.New(append(options, ociregistry.Logger(log.New(io.Discard, "", 0)))...))
@@ -96,7 +96,8 @@ func signs(t *testing.T, cfg sign.Config, d name.Digest, layout sign.Layout, ann
 	return receipt
 }
 
-// accepts reports whether cosign accepts the signature of d in layout, and only with the annotations.
+// accepts reports whether cosign accepts the signature of d in layout, and only with the
+// annotations.
 func accepts(t *testing.T, d name.Digest, layout sign.Layout, options cosign.CheckOpts, annotations map[string]string) error {
 	t.Helper()
 	options.Offline = true

@@ -29,29 +29,33 @@ type Key struct {
 // Password returns the password of a private key. It is asked for only when the key is encrypted.
 type Password func() ([]byte, error)
 
-// GenerateKeyPair makes an ECDSA P-256 key pair as cosign does, the private key encrypted with password, which may be
-// empty. Both are PEM.
+// GenerateKeyPair makes an ECDSA P-256 key pair as cosign does, the private key encrypted with
+// password, which may be empty. Both are PEM.
 func GenerateKeyPair(password []byte) (private, public []byte, err error) {
 	return cryptoutils.GeneratePEMEncodedECDSAKeyPair(elliptic.P256(), given(password).ask)
 }
 
-// given is a password somebody gave. To sigstore a nil one would mean that there is none, not that it is empty.
+// given is a password somebody gave. To sigstore a nil one would mean that there is none, not that
+// it is empty.
 type given []byte
 
 func (g given) ask(bool) ([]byte, error) { return append([]byte{}, g...), nil }
 
-// ErrPassword is why an encrypted key cannot be read: it has another password, or the file is damaged.
+// ErrPassword is why an encrypted key cannot be read: it has another password, or the file is
+// damaged.
 var ErrPassword = errors.New("the password does not open the private key")
 
-// ParseKey reads the first PEM block of text as a private key: encrypted by cosign, PKCS #8 (encrypted or not), SEC 1 or
-// PKCS #1. Legal keys, and what they sign with, are those registry/verify knows:
+// ParseKey reads the first PEM block of text as a private key: encrypted by cosign, PKCS #8
+// (encrypted or not), SEC 1 or PKCS #1. Legal keys, and what they sign with, are those
+// registry/verify knows:
 //
 //	ECDSA P-256   SHA-256
 //	ECDSA P-384   SHA-384
 //	Ed25519       the payload itself
 //	RSA           PKCS #1 v1.5 with SHA-256; 2048, 3072 or 4096 bits
 //
-// Errors say nothing of the key's content. They wrap ErrPassword when the key is encrypted and the password does not open it.
+// Errors say nothing of the key's content. They wrap ErrPassword when the key is encrypted and the
+// password does not open it.
 func ParseKey(text []byte, password Password) (*Key, error) {
 	block, _ := pem.Decode(text)
 	switch {
@@ -90,7 +94,8 @@ func ParseKey(text []byte, password Password) (*Key, error) {
 	return &Key{signer, spki, algorithm}, nil
 }
 
-// Fingerprint returns the SHA-256 of the public key's DER encoding (SubjectPublicKeyInfo) as "sha256:" and hex digits.
+// Fingerprint returns the SHA-256 of the public key's DER encoding (SubjectPublicKeyInfo) as
+// "sha256:" and hex digits.
 func (k *Key) Fingerprint() string {
 	sum := sha256.Sum256(k.spki)
 	return "sha256:" + hex.EncodeToString(sum[:])
@@ -115,7 +120,8 @@ func (k *Key) GetHint() []byte {
 	return []byte(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// GetKeyAlgorithm returns the name of the algorithm, of which only Fulcio asks: a key of ours is never certified.
+// GetKeyAlgorithm returns the name of the algorithm, of which only Fulcio asks: a key of ours is
+// never certified.
 func (k *Key) GetKeyAlgorithm() string { return "" }
 
 // GetPublicKey returns the public key.
@@ -126,7 +132,8 @@ func (k *Key) GetPublicKeyPem() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.spki})), nil
 }
 
-// SignData returns the signature of data and what was signed of it: its hash, or, for Ed25519, data itself.
+// SignData returns the signature of data and what was signed of it: its hash, or, for Ed25519, data
+// itself.
 func (k *Key) SignData(_ context.Context, data []byte) (signed, digest []byte, err error) {
 	hash := k.algorithm.GetHashType()
 	digest = data

@@ -82,8 +82,8 @@ func privateKeys(t *testing.T) map[string][]byte {
 	}
 }
 
-// TestGenerateKeyPair holds that cosign can use our keys. Deriving a key from a password takes its time, so this is done
-// as seldom as can be.
+// TestGenerateKeyPair holds that cosign can use our keys. Deriving a key from a password takes its
+// time, so this is done as seldom as can be.
 func TestGenerateKeyPair(t *testing.T) {
 	private, public, err := sign.GenerateKeyPair([]byte("a secret"))
 	if err != nil {
@@ -166,8 +166,8 @@ func TestKey_String(t *testing.T) {
 	}
 }
 
-// FuzzParseKey holds that a key that is read signs, and that nobody is asked for the password of one that is not
-// encrypted.
+// FuzzParseKey holds that a key that is read signs, and that nobody is asked for the password of
+// one that is not encrypted.
 func FuzzParseKey(f *testing.F) {
 	private, public, err := cryptoutils.GeneratePEMEncodedECDSAKeyPair(elliptic.P256(), nil)
 	if err != nil {

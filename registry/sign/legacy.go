@@ -20,7 +20,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// Claims returns what a legacy signature signs for d: a simple-signing payload with annotations, which may be nil.
+// Claims returns what a legacy signature signs for d: a simple-signing payload with annotations,
+// which may be nil.
 func Claims(d name.Digest, annotations map[string]string) ([]byte, error) {
 	claims := payload.Cosign{Image: d}
 	if len(annotations) > 0 {
@@ -46,7 +47,8 @@ func (s *Signer) attachLegacy(ctx context.Context, d name.Digest, claims []byte,
 	return attachLayer(d, layer, s.cfg.Remote(ctx))
 }
 
-// AttachLayer adds a signature, whatever it signs, to those d has in the legacy layout. The error is an *AttachError.
+// AttachLayer adds a signature, whatever it signs, to those d has in the legacy layout. The error
+// is an *AttachError.
 func AttachLayer(ctx context.Context, d name.Digest, layer oci.Signature, options ...remote.Option) error {
 	if err := attachLayer(d, layer, append(slices.Clone(options), remote.WithContext(ctx))); err != nil {
 		return newAttachError(d, err)
@@ -68,7 +70,7 @@ func witnesses(signed *protobundle.Bundle) ([]static.Option, error) {
 	material := signed.GetVerificationMaterial()
 	var found []static.Option
 	if der := material.GetCertificate().GetRawBytes(); der != nil {
-		// Without its issuers: whoever verifies has them from a trust root, or should not trust it.
+		// Without its issuers: verifiers have them from a trust root, or should not trust it.
 		found = append(found, static.WithCertChain(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil))
 	}
 	for _, entry := range material.GetTlogEntries() {

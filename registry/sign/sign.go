@@ -1,9 +1,10 @@
-// Package sign makes signatures on a digest and keeps them beside it in its registry, in the two layouts that cosign and
-// registry/verify read. It owns private keys for as long as it signs, the payloads that are signed, and the conversation
-// with a certificate authority, a transparency log and a timestamp authority.
+// Package sign makes signatures on a digest and keeps them beside it in its registry, in the two
+// layouts that cosign and registry/verify read. It owns private keys for as long as it signs, the
+// payloads that are signed, and the conversation with a certificate authority, a transparency log
+// and a timestamp authority.
 //
-// The cryptography, the clients and the formats are sigstore's. It knows no flags, no trust roots, and not who accepts
-// what it makes.
+// The cryptography, the clients and the formats are sigstore's. It knows no flags, no trust roots,
+// and not who accepts what it makes.
 package sign
 
 import (
@@ -45,12 +46,13 @@ type Config struct {
 	Remote func(context.Context) []remote.Option // how registries are reached
 }
 
-// Signer makes signatures. Goroutines may share it, but two that sign one digest in the legacy layout at a time may lose
-// one of the signatures: that layout is a list in one file.
+// Signer makes signatures. Goroutines may share it, but two that sign one digest in the legacy
+// layout at a time may lose one of the signatures: that layout is a list in one file.
 type Signer struct{ cfg Config }
 
-// New returns a signer, and contacts nobody. A certificate lives for minutes, so that one whose time of signing nobody
-// witnesses proves nothing: keyless signing needs a log or a timestamp authority.
+// New returns a signer, and contacts no service. A certificate lives for minutes, so that one whose
+// time of signing no service witnesses proves nothing: keyless signing needs a log or a timestamp
+// authority.
 func New(cfg Config) (*Signer, error) {
 	switch {
 	case cfg.Key != nil && cfg.IdentityToken != "":
@@ -78,8 +80,9 @@ type Receipt struct {
 	Timestamps int     // of timestamp authorities
 }
 
-// Sign signs d with annotations, which may be nil, and adds the signature to those d has. Nothing is written to the
-// registry unless all that was asked to witness the signature did. The error is an *AttachError when it is the registry's.
+// Sign signs d with annotations, which may be nil, and adds the signature to those d has. Nothing
+// is written to the registry unless all that was asked to witness the signature did. The error is
+// an *AttachError when it is the registry's.
 func (s *Signer) Sign(ctx context.Context, d name.Digest, layout Layout, annotations map[string]string) (Receipt, error) {
 	content, attach, err := s.prepare(d, layout, annotations)
 	if err != nil {
@@ -121,7 +124,8 @@ func hashOf(content []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// sign makes a signature and collects what bears witness of it. Whatever the layout, it comes as a bundle.
+// sign makes a signature and collects what bears witness of it. Whatever the layout, it comes as a
+// bundle.
 func (s *Signer) sign(ctx context.Context, content sign.Content) (*protobundle.Bundle, error) {
 	options := sign.BundleOptions{Context: ctx}
 	var pair sign.Keypair = s.cfg.Key
@@ -148,8 +152,8 @@ func (s *Signer) sign(ctx context.Context, content sign.Content) (*protobundle.B
 	return signed, checkCertified(signed, pair)
 }
 
-// checkCertified refuses a certificate for another key than the one that signed: it would be found out only later, by
-// whoever verifies.
+// checkCertified refuses a certificate for another key than the one that signed: it would be found
+// out only later, by verifiers.
 func checkCertified(signed *protobundle.Bundle, pair sign.Keypair) error {
 	der := signed.GetVerificationMaterial().GetCertificate().GetRawBytes()
 	if der == nil {

@@ -37,8 +37,9 @@ func mustDecode(t *testing.T, text string) []byte {
 	return raw
 }
 
-// TestSign_key holds that cosign accepts what each kind of key signs, in both layouts, in registries with and without a
-// list of referrers, and only for the digest and annotations that were signed.
+// TestSign_key holds that cosign accepts what each kind of key signs, in both layouts, in
+// registries with and without a list of referrers, and only for the digest and annotations that
+// were signed.
 func TestSign_key(t *testing.T) {
 	annotations := map[string]string{"env": "prod", "stable": "true"}
 	for kind, text := range privateKeys(t) {
@@ -108,8 +109,8 @@ func TestSign_policyServer(t *testing.T) {
 	}
 }
 
-// TestSign_witnesses holds that a signature carries what its witnesses said, in both layouts, and that those who trust
-// them accept it and others do not.
+// TestSign_witnesses holds that a signature carries what its witnesses said, in both layouts, and
+// that those who trust them accept it and others do not.
 func TestSign_witnesses(t *testing.T) {
 	services := started(t)
 	trusted, strangers := trustedRoot(t, services), trustedRoot(t, started(t))
@@ -222,7 +223,8 @@ func TestSign_failures(t *testing.T) {
 	}
 }
 
-// TestSign_readOnly holds that somebody who may read but not push is told so, without the addresses of uploads.
+// TestSign_readOnly holds that somebody who may read but not push is told so, without the addresses
+// of uploads.
 func TestSign_readOnly(t *testing.T) {
 	images := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
 	var readOnly atomic.Bool

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Root is what keyless signatures are checked against: the certificate authorities, transparency logs and timestamp
-// authorities of one Sigstore. It is immutable and may be shared by goroutines.
+// Root is what keyless signatures are checked against: the certificate authorities, transparency
+// logs and timestamp authorities of one Sigstore. It is immutable and may be shared by goroutines.
 type Root struct {
 	material *root.TrustedRoot
 	verifier *verify.Verifier
@@ -28,19 +28,19 @@ func (r *Root) Material() root.TrustedMaterial { return r.material }
 // Verifier returns sigstore-go's verifier of signatures with a certificate, by this trust root.
 func (r *Root) Verifier() *verify.Verifier { return r.verifier }
 
-// ID tells trust roots apart: the SHA-256 of what the document says, in hex digits. Two spellings of one document have
-// the same.
+// ID tells trust roots apart: the SHA-256 of what the document says, in hex digits. Two spellings
+// of one document have the same.
 func (r *Root) ID() string { return r.id }
 
-// ErrNoRoot is why a document without a trust root is refused. Callers put the file's name before it, as
-// Kubewarden does.
+// ErrNoRoot is why a document without a trust root is refused. Callers put the file's name before
+// it, as Kubewarden does.
 var ErrNoRoot = errors.New("missing trusted_root field")
 
 // errNoAuthorities is worded as Kubewarden does.
 var errNoAuthorities = errors.New("Fulcio certificates not found")
 
-// Parse reads a Sigstore ClientTrustConfig or the trusted root that stands in one, as protobuf JSON: names in
-// camelCase or snake_case, unknown fields ignored. A media type may be left out.
+// Parse reads a Sigstore ClientTrustConfig or the trusted root that stands in one, as protobuf
+// JSON: names in camelCase or snake_case, unknown fields ignored. A media type may be left out.
 //
 // The error is ErrNoRoot for a document that holds neither.
 // Spec: https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_trustroot.proto
@@ -89,8 +89,9 @@ func newRoot(document *trustroot.TrustedRoot) (*Root, error) {
 	if len(material.FulcioCertificateAuthorities()) == 0 {
 		return nil, errNoAuthorities
 	}
-	// A signature needs an entry in a log, and a time, of that log or of a timestamp authority, at which its
-	// certificate was valid. Certificates must be logged as well where the trust root knows how to tell.
+	// A signature needs an entry in a log, and a time, of that log or of a timestamp authority, at
+	// which its certificate was valid. Certificates must be logged as well where the trust root
+	// knows how to tell.
 	demands := []verify.VerifierOption{
 		verify.WithTransparencyLog(1), verify.WithObserverTimestamps(1), verify.WithoutStatementPredicate(),
 	}

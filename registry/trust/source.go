@@ -13,11 +13,12 @@ type Source struct {
 	fetch func(context.Context) (*Root, error)
 }
 
-// Given is the source of a trust root that is there. It is also used where no constraint needs it: log entries
-// beside signatures by keys are then checked.
+// Given is the source of a trust root that is there. It is also used where no constraint needs it:
+// log entries beside signatures by keys are then checked.
 func Given(r *Root) Source { return Source{given: r} }
 
-// Fetched is a source that calls fetch each time a constraint needs a trust root, and never otherwise.
+// Fetched is a source that calls fetch each time a constraint needs a trust root, and never
+// otherwise.
 func Fetched(fetch func(context.Context) (*Root, error)) Source {
 	return Source{fetch: fetch}
 }
@@ -40,8 +41,8 @@ func (s Source) Require(ctx context.Context) (*Root, error) {
 	return r, nil
 }
 
-// RootError reports that the trust root which keyless constraints need cannot be had. Nothing is known about the
-// signatures then, and nothing is accepted.
+// RootError reports that the trust root which keyless constraints need cannot be had. Nothing is
+// known about the signatures then, and nothing is accepted.
 type RootError struct {
 	Err error
 }

@@ -17,7 +17,8 @@ import (
 // publicGoodURL is where the trust root of the public-good instance is published.
 const publicGoodURL = tuf.DefaultMirror
 
-// How long a fetched trust root is used, and how long one from the cache when it could not be fetched anew.
+// How long a fetched trust root is used, and how long one from the cache when it could not be
+// fetched anew.
 const (
 	tufFresh      = 24 * time.Hour
 	tufRetry      = 5 * time.Minute
@@ -27,9 +28,10 @@ const (
 	trustedTarget = "trusted_root.json"
 )
 
-// TUF fetches a trust root from a TUF repository (The Update Framework), and keeps it and the metadata around it in a
-// folder: while that has not expired, a repository that cannot be reached does no harm. Its methods may be called by
-// several goroutines; of several processes, each should have a folder of its own.
+// TUF fetches a trust root from a TUF repository (The Update Framework), and keeps it and the
+// metadata around it in a folder: while that has not expired, a repository that cannot be reached
+// does no harm. Its methods may be called by several goroutines; of several processes, each should
+// have a folder of its own.
 type TUF struct {
 	config  TUFConfig
 	turn    chan struct{} // held while fetching; guards what follows
@@ -61,8 +63,8 @@ func NewTUF(config TUFConfig) *TUF {
 	return &TUF{config: config, turn: make(chan struct{}, 1)}
 }
 
-// TrustRoot returns the trust root, fetched within the last day or still valid in the cache. It blocks for the network
-// about once a day, ctx at most.
+// TrustRoot returns the trust root, fetched within the last day or still valid in the cache. It
+// blocks for the network about once a day, ctx at most.
 func (t *TUF) TrustRoot(ctx context.Context) (*Root, error) {
 	select {
 	case t.turn <- struct{}{}:
@@ -107,7 +109,8 @@ func (t *TUF) online(ctx context.Context) *tuf.Options {
 	})).WithCacheValidity(tufFreshDays)
 }
 
-// offline are options for which the cache must do. The library checks that nothing in it has expired.
+// offline are options for which the cache must do. The library checks that nothing in it has
+// expired.
 func (t *TUF) offline() *tuf.Options {
 	return t.options(doer(func(*http.Request) (*http.Response, error) {
 		return nil, errors.New("not in the cache")

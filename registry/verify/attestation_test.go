@@ -213,7 +213,8 @@ func TestAttestations_refused(t *testing.T) {
 	}
 }
 
-// TestAttestations_whatIsSeen holds which of several attestations are returned, with whom, in which order.
+// TestAttestations_whatIsSeen holds which of several attestations are returned, with whom, in which
+// order.
 func TestAttestations_whatIsSeen(t *testing.T) {
 	authority := newAuthority(t)
 	root := trustRoot(t, authority)
@@ -226,7 +227,8 @@ func TestAttestations_whatIsSeen(t *testing.T) {
 	attestLegacy(t, d, attested(t, authority, person, d, slsaType, sigstoretest.How{}), slsaType)
 	attestBundle(t, d, attested(t, authority, key, d, slsaType, sigstoretest.How{}), slsaType)
 	attestBundle(t, d, attested(t, authority, issue(t, authority, alice()), d, slsaType, sigstoretest.How{}), slsaType)
-	// As releases of cosign announce it that write the predicate type of image signatures on everything.
+	// As releases of cosign announce it that write the predicate type of image signatures on
+	// everything.
 	attestBundle(t, d, attested(t, authority, key, d, spdxType, sigstoretest.How{}), "https://sigstore.dev/cosign/sign/v1")
 	attachBundle(t, d, makeBundle(t, authority, person, d, nil, sigstoretest.How{})) // a signature, and no attestation
 
@@ -300,7 +302,8 @@ func (d denying) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-// TestAttestations_unread holds that an attestation which was not read is never taken for one that is not there.
+// TestAttestations_unread holds that an attestation which was not read is never taken for one that
+// is not there.
 func TestAttestations_unread(t *testing.T) {
 	authority := newAuthority(t)
 	person := issue(t, authority, alice())
@@ -328,7 +331,8 @@ func TestAttestations_unread(t *testing.T) {
 	}
 }
 
-// TestAttestations_limits holds that more attestations than are looked at are an error, and not half of the truth.
+// TestAttestations_limits holds that more attestations than are looked at are an error, and not
+// half of the truth.
 func TestAttestations_limits(t *testing.T) {
 	authority, key := newAuthority(t), must[sigstoretest.Credential](t)(sigstoretest.NewKey())
 	for layout := range attestationLayouts() {
@@ -374,7 +378,8 @@ func attestationLayer(t *testing.T, s *sigstoretest.Signature, layout evidence.L
 	return envelope
 }
 
-// attachImage puts all layers of image beside d at once. Its manifest gives them size, unless that is 0.
+// attachImage puts all layers of image beside d at once. Its manifest gives them size, unless that
+// is 0.
 func (r *registryServer) attachImage(t *testing.T, d name.Digest, image v1.Image, layout evidence.Layout, size int64) {
 	t.Helper()
 	if layout == evidence.LayoutBundle {

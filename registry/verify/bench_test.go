@@ -13,8 +13,9 @@ import (
 	"policy-server/registry/verify"
 )
 
-// BenchmarkVerify is what verification adds to loading one policy: the lookups in both places, in a registry of this
-// process, and the cryptography. At a real registry the lookups are its round trips.
+// BenchmarkVerify is what verification adds to loading one policy: the lookups in both places, in a
+// registry of this process, and the cryptography. At a real registry the lookups are its round
+// trips.
 func BenchmarkVerify(b *testing.B) {
 	authority := newAuthority(b)
 	workflow, keyed := issue(b, authority, sigstoretest.Workflow("alice/policy")), must[sigstoretest.Credential](b)(sigstoretest.NewKey())

@@ -13,15 +13,15 @@ import (
 	"policy-server/registry/evidence"
 )
 
-// Certificate asks for a signature made with the key of a certificate that is given, not with one that a Sigstore
-// issued. Beyond Kubewarden, which has it for images only.
+// Certificate asks for a signature made with the key of a certificate that is given, not with one
+// that a Sigstore issued. Beyond Kubewarden, which has it for images only.
 type Certificate struct {
 	Leaf CertificateFile
-	// Chain lists certificates of which one must have issued Leaf, which must then be valid now. Without any, Leaf is
-	// trusted as it is.
+	// Chain lists certificates of which one must have issued Leaf, which must then be valid now.
+	// Without any, Leaf is trusted as it is.
 	Chain CertificateFile
-	// AllowUnlogged does without a transparency log. Otherwise the signature must have been logged while Leaf was valid,
-	// which needs a trust root.
+	// AllowUnlogged does without a transparency log. Otherwise the signature must have been logged
+	// while Leaf was valid, which needs a trust root.
 	AllowUnlogged bool
 	Annotations   map[string]string // as in PubKey
 }
@@ -32,7 +32,8 @@ type CertificateFile struct {
 	certificates []*x509.Certificate
 }
 
-// ParseCertificates reads the PEM blocks of text, all of which must be certificates, and at least one.
+// ParseCertificates reads the PEM blocks of text, all of which must be certificates, and at least
+// one.
 func ParseCertificates(text []byte) (CertificateFile, error) {
 	f := CertificateFile{pem: string(text)}
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -81,7 +82,7 @@ func (c Certificate) check(path string, found *document.Faults) {
 	checkAnnotations(path, c.Annotations, found)
 }
 
-// checkLeaf reports a certificate that is not for signing code, or names nobody.
+// checkLeaf reports a certificate that is not for signing code, or names no subject.
 func (c Certificate) checkLeaf(at string, found *document.Faults) {
 	leaf := c.leaf()
 	signs := leaf.KeyUsage&x509.KeyUsageDigitalSignature != 0
@@ -120,7 +121,7 @@ func (c Certificate) match(ctx context.Context, in evidence.Inspection, s *evide
 	if err != nil {
 		return evidence.Signature{}, err
 	}
-	signed, said, err := in.ByKey(ctx, key, s)
+	signed, claims, err := in.ByKey(ctx, key, s)
 	if err != nil {
 		return evidence.Signature{}, err
 	}
@@ -132,7 +133,7 @@ func (c Certificate) match(ctx context.Context, in evidence.Inspection, s *evide
 			return evidence.Signature{}, err
 		}
 	}
-	return signed, said.Hold(c.Annotations)
+	return signed, claims.Hold(c.Annotations)
 }
 
 // trusted checks the certificate itself.

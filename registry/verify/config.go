@@ -21,9 +21,9 @@ type AnyOf struct {
 	MinimumMatches int // 1 to len(Signatures); a file that leaves it out means 1
 	Signatures     []Constraint
 	// DistinctSigners makes MinimumMatches count the signers whose signatures meet some constraint,
-	// each once, and not the constraints that are met: two constraints may be met by one signer, and
-	// one constraint by several. Signers are the same who have the same key, or the same issuer and
-	// subject. Beyond Kubewarden.
+	// each once, and not the constraints that are met: two constraints may be met by one signer,
+	// and one constraint by several. Signers are the same who have the same key, or the same issuer
+	// and subject. Beyond Kubewarden.
 	DistinctSigners bool
 }
 
@@ -116,8 +116,8 @@ func readAnyOf(v document.Value, found *document.Faults) *AnyOf {
 	return a
 }
 
-// check reports what makes cfg meaningless whoever wrote it: a file, or code that built the value.
-// A list that everything or nothing meets is never what its author wanted.
+// check reports what makes cfg meaningless, from either source: a file, or code that built the
+// value. A list that everything or nothing meets is never what its author wanted.
 func (cfg Config) check(found *document.Faults) {
 	if cfg.AllOf != nil && len(cfg.AllOf) == 0 {
 		found.Add("allOf", "empty; list at least one signature, or leave allOf out")

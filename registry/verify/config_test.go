@@ -33,7 +33,8 @@ func TestParseConfigRefused(t *testing.T) {
 	})
 }
 
-// eachConfig compares what do makes of testdata/<outcome>/<name>.yml with the file <name>.txt beside it.
+// eachConfig compares what do makes of testdata/<outcome>/<name>.yml with the file <name>.txt
+// beside it.
 func eachConfig(t *testing.T, outcome string, do func(*testing.T, []byte) string) {
 	paths, err := filepath.Glob(filepath.Join("testdata", outcome, "*.yml"))
 	if err != nil || len(paths) == 0 {
@@ -78,8 +79,8 @@ func printed(cfg verify.Config) string {
 	return out.String()
 }
 
-// TestParseConfig_nulls holds that nothing and null behind a key are the same as no key, and no item
-// of a list, nor text of an annotation.
+// TestParseConfig_nulls holds that nothing and null behind a key are the same as no key, and no
+// item of a list, nor text of an annotation.
 func TestParseConfig_nulls(t *testing.T) {
 	const entry = "{kind: githubAction, owner: o}"
 	for file, want := range map[string]string{
@@ -138,7 +139,8 @@ func TestSubjectURLPrefix(t *testing.T) {
 	}
 }
 
-// FuzzParseConfig: whatever is accepted can be printed, asks for something, and its minimum can be met.
+// FuzzParseConfig: whatever is accepted can be printed, asks for something, and its minimum can be
+// met.
 func FuzzParseConfig(f *testing.F) {
 	for _, pattern := range []string{"testdata/accepted/*.yml", "testdata/refused/*.yml"} {
 		paths, err := filepath.Glob(pattern)

@@ -134,8 +134,8 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// TestSeveralLogEntries holds that no entry counts for what only another one proves: whoever signs writes the bundle, and
-// may put an entry of a time of his choice before the one of the log.
+// TestSeveralLogEntries holds that no entry counts for what only another one proves: whoever signs
+// writes the bundle, and may put an entry of a time of his choice before the one of the log.
 func TestSeveralLogEntries(t *testing.T) {
 	authority := newAuthority(t)
 	root, r := trustRoot(t, authority), newRegistry(t)

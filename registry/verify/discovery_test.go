@@ -27,7 +27,8 @@ func aliceAsked(with annotations) verify.Constraint {
 	return verify.GenericIssuer{Issuer: aliceIssuer, Subject: verify.SubjectEqual(aliceSubject), Annotations: with}
 }
 
-// A failure in one place hides nothing in the other; what decides is what could be read, or that something could not.
+// A failure in one place hides nothing in the other; what decides is what could be read, or that
+// something could not.
 func TestBothPlaces(t *testing.T) {
 	authority := newAuthority(t)
 	root, signer := trustRoot(t, authority), issue(t, authority, alice())
@@ -214,7 +215,8 @@ func TestBundles(t *testing.T) {
 	}
 }
 
-// Annotations of a legacy layer are anybody's: whatever they hold is a reason, and never more than that.
+// Annotations of a legacy layer are anybody's: whatever they hold is a reason, and never more than
+// that.
 func TestLayerAnnotations(t *testing.T) {
 	authority := newAuthority(t)
 	root, signer := trustRoot(t, authority), issue(t, authority, alice())
@@ -328,8 +330,8 @@ func attestation(t *testing.T, authority *sigstoretest.Authority, d name.Digest)
 	return must[[]byte](t)(must[*sigstoretest.Signature](t)(authority.SignStatement(signer, statement, sigstoretest.How{})).Bundle())
 }
 
-// TestReferrersAPI holds that a registry without the referrers API, in whatever words it says so, has the signatures that
-// it has, and that a refusal is no such word.
+// TestReferrersAPI holds that a registry without the referrers API, in whatever words it says so,
+// has the signatures that it has, and that a refusal is no such word.
 func TestReferrersAPI(t *testing.T) {
 	authority := newAuthority(t)
 	root, signer := trustRoot(t, authority), issue(t, authority, alice())
@@ -377,7 +379,8 @@ func TestReferrersAPI(t *testing.T) {
 	}
 }
 
-// TestSilentPlace holds that a place which never answers delays nobody whose signature lies in the other.
+// TestSilentPlace holds that a place which never answers delays nobody whose signature lies in the
+// other.
 func TestSilentPlace(t *testing.T) {
 	authority := newAuthority(t)
 	root, signer := trustRoot(t, authority), issue(t, authority, alice())
@@ -405,7 +408,8 @@ func TestSilentPlace(t *testing.T) {
 	}
 }
 
-// TestSlowPlace holds that a place which takes its time is waited for when the other one does not suffice.
+// TestSlowPlace holds that a place which takes its time is waited for when the other one does not
+// suffice.
 func TestSlowPlace(t *testing.T) {
 	t.Parallel()
 	authority := newAuthority(t)
@@ -474,7 +478,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// What is signed must say the same to all who read it: neither the first nor the last of two members counts.
+// What is signed must say the same to all who read it: neither the first nor the last of two
+// members counts.
 func TestAmbiguousDocuments(t *testing.T) {
 	const good, bad, sign, slsa = "GOOD", "BAD", sigstoretest.PredicateType, "https://slsa.dev/provenance/v1"
 	image := func(name, digest string) string {

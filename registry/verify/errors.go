@@ -7,7 +7,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// UnverifiedError reports a digest whose signatures do not meet the config: it was found out, and the answer is no.
+// UnverifiedError reports a digest whose signatures do not meet the config: it was found out, and
+// the answer is no.
 type UnverifiedError struct {
 	Digest  name.Digest // what was checked: never a tag
 	Found   int         // signatures found, usable or not
@@ -18,13 +19,15 @@ type UnverifiedError struct {
 	Odd     string      // what the registry answered in place of a list of referrers; "" usually
 }
 
-// RefusesDigest marks the error as certain: the digest was looked at, and must not run (policy.Refusal).
+// RefusesDigest marks the error as certain: the digest was looked at, and must not run
+// (policy.Refusal).
 func (e *UnverifiedError) RefusesDigest() {}
 
 // failedPrefix begins what scripts written for Kubewarden look for.
 const failedPrefix = "Image verification failed: "
 
-// Error names the unmet constraints as Kubewarden does, then says for each signature found why it did not count:
+// Error names the unmet constraints as Kubewarden does, then says for each signature found why it
+// did not count:
 //
 //	Image verification failed: missing signatures
 //	The following constraints were not satisfied:
@@ -77,8 +80,9 @@ func (e *UnverifiedError) Hint() string {
 		"config; the error says for each signature found why it did not count"
 }
 
-// LookupError reports that signatures of a digest could not be read, so that it is not known whether the config is met:
-// the registry failed, refused, or answered what is no set of signatures. It wraps the reason.
+// LookupError reports that signatures of a digest could not be read, so that it is not known
+// whether the config is met: the registry failed, refused, or answered what is no set of
+// signatures. It wraps the reason.
 type LookupError struct {
 	Digest name.Digest
 	Err    error
@@ -97,8 +101,8 @@ func (e *LookupError) Error() string {
 	return text
 }
 
-// Unwrap returns the reason, in which the errors of contexts and of the registry stay visible. Rest is not part of it:
-// what it says is not the last word.
+// Unwrap returns the reason, in which the errors of contexts and of the registry stay visible. Rest
+// is not part of it: what it says is not the last word.
 func (e *LookupError) Unwrap() error { return e.Err }
 
 // Hint says what the operator can do.

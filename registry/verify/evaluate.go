@@ -7,7 +7,8 @@ import (
 	"policy-server/registry/evidence"
 )
 
-// evaluate holds what was found against cfg. The error says what is missing; it is nil when nothing is.
+// evaluate holds what was found against cfg. The error says what is missing; it is nil when nothing
+// is.
 func (cfg Config) evaluate(ctx context.Context, in evidence.Inspection, found []evidence.Candidate) (Report, *UnverifiedError) {
 	e := evaluation{ctx: ctx, Inspection: in, found: found}
 	met, unmet := e.each("allOf", cfg.AllOf)
@@ -39,7 +40,8 @@ type evaluation struct {
 	all   bool // every signature that meets a constraint counts, not only the first
 }
 
-// each sorts constraints into those that a signature meets, with the signatures, and those that none does.
+// each sorts constraints into those that a signature meets, with the signatures, and those that
+// none does.
 func (e evaluation) each(path string, constraints []Constraint) ([]Met, []Unmet) {
 	var met []Met
 	var unmet []Unmet

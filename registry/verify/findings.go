@@ -20,7 +20,8 @@ type Findings struct {
 	Attestations [][]Attestation // for each demand, in the order found
 }
 
-// Signer is who made a signature that meets a constraint. Of several signatures by one signer it is the first.
+// Signer is who made a signature that meets a constraint. Of several signatures by one signer it is
+// the first.
 type Signer struct {
 	Constraint int // index of the first constraint that the signer meets
 	evidence.Signature
@@ -33,13 +34,14 @@ type Attestation struct {
 	Signers       []Signer        // in the order of the constraints
 }
 
-// Verify looks for what d demands about image beside it in its registry, and evaluates it. The error is
+// Verify looks for what d demands about image beside it in its registry, and evaluates it. The
+// error is
 //
 //   - an *UnverifiedError when the signatures found do not suffice, also when there are none;
 //   - an *UnattestedError when the attestations found do not;
 //   - a *TrustRootError when a constraint needs a trust root and there is none;
-//   - a *LookupError when something could not be read, or exceeds the limits, and signatures that could do not suffice.
-//     Attestations must all be read.
+//   - a *LookupError when something could not be read, or exceeds the limits, and signatures that
+//     could do not suffice. Attestations must all be read.
 //
 // Verify blocks as Verifier.Check does.
 func (d Demands) Verify(ctx context.Context, image name.Digest, options Options) (Findings, error) {
@@ -128,7 +130,8 @@ func ofType(all []evidence.Candidate, predicateType string) []evidence.Candidate
 	return found
 }
 
-// count returns every signature that meets a constraint, by constraint, unless there are too few signers.
+// count returns every signature that meets a constraint, by constraint, unless there are too few
+// signers.
 func (e evaluation) count(path string, by AnyOf) ([]Signer, *UnverifiedError) {
 	var counted []Signer
 	var unmet []Unmet
@@ -161,7 +164,8 @@ func distinct(counted []Signer) []Signer {
 	return first
 }
 
-// statements returns the statements behind the signatures that counted, in the order in which they were found.
+// statements returns the statements behind the signatures that counted, in the order in which they
+// were found.
 func (e evaluation) statements(counted []Signer) ([]Attestation, error) {
 	var statements []Attestation
 	var payloads [][]byte // of the same index
@@ -213,7 +217,8 @@ func parseStatement(payload []byte) (Attestation, error) {
 	return Attestation{PredicateType: statement.PredicateType, Predicate: statement.Predicate}, nil
 }
 
-// UnattestedError reports an image without the attestations that were demanded: it was found out, and the answer is no.
+// UnattestedError reports an image without the attestations that were demanded: it was found out,
+// and the answer is no.
 type UnattestedError struct {
 	PredicateType string
 	Rest          *UnverifiedError // what is missing, and why what was found does not count

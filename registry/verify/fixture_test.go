@@ -31,7 +31,8 @@ import (
 type registryServer struct {
 	host  string
 	close func() // before the test ends
-	// answer, when set, sees each request first and says whether it answered it. Set it before the first request.
+	// answer, when set, sees each request first and says whether it answered it. Set it before the
+	// first request.
 	answer func(http.ResponseWriter, *http.Request) bool
 }
 
@@ -183,7 +184,8 @@ func signed(t testing.TB, s *signer.Signer, payload []byte) oci.Signature {
 	return signature
 }
 
-// forged returns payload with the signature that s made for another one, and options to make it stranger.
+// forged returns payload with the signature that s made for another one, and options to make it
+// stranger.
 func forged(t testing.TB, s *signer.Signer, signedPayload, payload []byte, opts ...static.Option) oci.Signature {
 	t.Helper()
 	encoded, err := signed(t, s, signedPayload).Base64Signature()

@@ -30,8 +30,8 @@ func (u unreachable) options(ctx context.Context) []remote.Option {
 	}
 }
 
-// FuzzKept has the store keep anything: nothing verifies but the one payload that was signed, and every other answer is a
-// LookupError.
+// FuzzKept has the store keep anything: nothing verifies but the one payload that was signed, and
+// every other answer is a LookupError.
 func FuzzKept(f *testing.F) {
 	digest, authority, person := fuzzName(f), newAuthority(f), newSigner(f)
 	honest := payloadFor(f, digest, nil)

@@ -60,8 +60,8 @@ func (r referrer) options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(r)}
 }
 
-// FuzzBundle serves any bundle: no other statement than the signed one verifies, by certificate or by key, and every
-// other answer is a typed error.
+// FuzzBundle serves any bundle: no other statement than the signed one verifies, by certificate or
+// by key, and every other answer is a typed error.
 func FuzzBundle(f *testing.F) {
 	authority, digest := newAuthority(f), fuzzName(f)
 	hash := must[v1.Hash](f)(v1.NewHash(digest.DigestStr()))
@@ -92,8 +92,8 @@ func FuzzBundle(f *testing.F) {
 	})
 }
 
-// FuzzLayerAnnotations puts anything around a signed payload: it verifies with the one certificate that signed it, or
-// the answer is a typed error.
+// FuzzLayerAnnotations puts anything around a signed payload: it verifies with the one certificate
+// that signed it, or the answer is a typed error.
 func FuzzLayerAnnotations(f *testing.F) {
 	authority, digest := newAuthority(f), fuzzName(f)
 	signer := issue(f, authority, alice())
@@ -121,8 +121,8 @@ func FuzzLayerAnnotations(f *testing.F) {
 	})
 }
 
-// checkAnswer verifies fuzzDigest: it may only be accepted when it is the honest signature, and only be refused in a
-// typed way.
+// checkAnswer verifies fuzzDigest: it may only be accepted when it is the honest signature, and
+// only be refused in a typed way.
 func checkAnswer(t *testing.T, v *verify.Verifier, honest func() bool) {
 	t.Helper()
 	_, err := v.Verify(t.Context(), fuzzName(t))

@@ -81,8 +81,8 @@ func signatureManifest(t testing.TB, signature oci.Signature) []byte {
 	return raw
 }
 
-// FuzzVerifyPayload signs any payload with the right key: it counts exactly when cosign's own claim check agrees, and the
-// payload says one thing only.
+// FuzzVerifyPayload signs any payload with the right key: it counts exactly when cosign's own claim
+// check agrees, and the payload says one thing only.
 func FuzzVerifyPayload(f *testing.F) {
 	digest, err := name.NewDigest(fuzzDigest)
 	if err != nil {
@@ -132,8 +132,8 @@ func FuzzVerifyPayload(f *testing.F) {
 	})
 }
 
-// FuzzSignatureManifest serves any manifest and payload: nothing but the one honest payload verifies, and every other
-// answer is one of the two typed errors.
+// FuzzSignatureManifest serves any manifest and payload: nothing but the one honest payload
+// verifies, and every other answer is one of the two typed errors.
 func FuzzSignatureManifest(f *testing.F) {
 	digest, err := name.NewDigest(fuzzDigest)
 	if err != nil {

@@ -100,7 +100,7 @@ func (c GenericIssuer) String() string {
 }
 
 func (c GenericIssuer) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {
-	signed, said, err := in.Prove(ctx, s)
+	signed, claims, err := in.Prove(ctx, s)
 	if err != nil {
 		return evidence.Signature{}, err
 	}
@@ -112,5 +112,5 @@ func (c GenericIssuer) match(ctx context.Context, in evidence.Inspection, s *evi
 	if !issuerFits || !c.Subject.matches(id.Subject) {
 		return evidence.Signature{}, fmt.Errorf("%w: got %s", evidence.ErrWrongIdentity, id)
 	}
-	return signed, said.Hold(c.Annotations)
+	return signed, claims.Hold(c.Annotations)
 }

@@ -35,7 +35,7 @@ func (c GithubAction) String() string {
 }
 
 func (c GithubAction) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {
-	signed, said, err := in.Prove(ctx, s)
+	signed, claims, err := in.Prove(ctx, s)
 	if err != nil {
 		return evidence.Signature{}, err
 	}
@@ -46,5 +46,5 @@ func (c GithubAction) match(ctx context.Context, in evidence.Inspection, s *evid
 	if owner != c.Owner || c.Repo != "" && repo != c.Repo {
 		return evidence.Signature{}, fmt.Errorf("%w: got %s", evidence.ErrWrongIdentity, signed.Identity)
 	}
-	return signed, said.Hold(c.Annotations)
+	return signed, claims.Hold(c.Annotations)
 }

@@ -23,8 +23,9 @@ func (r Report) places() map[evidence.Place]bool {
 	return counted
 }
 
-// checkKept is the end of Check when what is there does not suffice, for the reason rest, and more may be: kept signatures
-// count in the places that cannot be reached. A place that refuses, or has none, has answered.
+// checkKept is the end of Check when what is there does not suffice, for the reason rest, and more
+// may be: kept signatures count in the places that cannot be reached. A place that refuses, or has
+// none, has answered.
 func (v *Verifier) checkKept(
 	ctx context.Context, d name.Digest, in evidence.Inspection, found evidence.Discovery, rest *UnverifiedError,
 ) (Report, error) {

@@ -23,8 +23,8 @@ func keeping(t testing.TB, r *registryServer, cfg verify.Config, trust trust.Sou
 	return must[*verify.Verifier](t)(verify.New(cfg, verify.Options{Remote: r.options, Trust: trust, Store: store}))
 }
 
-// signedTwice is a digest that alice and bob signed with keys and a person signed keyless, in both layouts, and a store
-// that was there when it was verified.
+// signedTwice is a digest that alice and bob signed with keys and a person signed keyless, in both
+// layouts, and a store that was there when it was verified.
 type signedTwice struct {
 	registry   *registryServer
 	digest     name.Digest
@@ -51,7 +51,8 @@ func newSignedTwice(t *testing.T) *signedTwice {
 	return s
 }
 
-// TestKept holds when kept signatures count: where the registry cannot be asked, and for what they are.
+// TestKept holds when kept signatures count: where the registry cannot be asked, and for what they
+// are.
 func TestKept(t *testing.T) {
 	keyOfAlice := func(t *testing.T, s *signedTwice) verify.Config { return allOf(key(t, s.alice, nil)) }
 	keyless := func(*testing.T, *signedTwice) verify.Config { return allOf(aliceAsked(nil)) }
@@ -136,7 +137,8 @@ func (s *signedTwice) rewrite(t *testing.T, change func([]byte) []byte) {
 	}
 }
 
-// TestKept_lastWord holds that the registry's last word counts: a signature that it no longer has is not kept.
+// TestKept_lastWord holds that the registry's last word counts: a signature that it no longer has
+// is not kept.
 func TestKept_lastWord(t *testing.T) {
 	s := newSignedTwice(t)
 	v := keeping(t, s.registry, allOf(key(t, s.alice, nil)), s.person, s.store)
@@ -192,7 +194,8 @@ func TestKept_room(t *testing.T) {
 	}
 }
 
-// TestKept_unwritable holds that a store which cannot be written to keeps nobody from being verified.
+// TestKept_unwritable holds that a store which cannot be written to keeps nobody from being
+// verified.
 func TestKept_unwritable(t *testing.T) {
 	r, dir, person := newRegistry(t), t.TempDir(), newSigner(t)
 	d := r.push(t)

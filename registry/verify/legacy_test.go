@@ -24,7 +24,8 @@ import (
 	"policy-server/registry/verify"
 )
 
-// A layer that cannot be a signature is passed over with a reason, whether or not a good one lies beside it.
+// A layer that cannot be a signature is passed over with a reason, whether or not a good one lies
+// beside it.
 func TestBrokenLayersAreSkipped(t *testing.T) {
 	alice := newSigner(t)
 	good := key(t, alice, nil)
@@ -267,8 +268,8 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Keys need no trust root: neither TUF, nor a log, nor anybody but the registry is asked, also when a log entry and
-// other places to fetch from are on offer.
+// Keys need no trust root: neither TUF, nor a log, nor anybody but the registry is asked, also when
+// a log entry and other places to fetch from are on offer.
 func TestVerifyReachesOnlyTheRegistry(t *testing.T) {
 	alice := newSigner(t)
 	r := newRegistry(t)

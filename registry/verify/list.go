@@ -11,8 +11,8 @@ import (
 	"policy-server/registry/evidence"
 )
 
-// List returns the signatures of d without verifying them, for people to look at. When one place could not be read, it
-// returns what the other has and a *LookupError.
+// List returns the signatures of d without verifying them, for people to look at. When one place
+// could not be read, it returns what the other has and a *LookupError.
 func List(ctx context.Context, d name.Digest, options []remote.Option) ([]evidence.Found, error) {
 	digest, err := v1.NewHash(d.DigestStr())
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"policy-server/registry/evidence"
 )
 
-// PubKey asks for a signature made with a key. Neither a transparency log, nor a certificate, nor a time is asked for.
-// A log entry that is there must hold when a trust root is at hand.
+// PubKey asks for a signature made with a key. Neither a transparency log, nor a certificate, nor a
+// time is asked for. A log entry that is there must hold when a trust root is at hand.
 type PubKey struct {
 	Owner       string // documentation only, never checked
 	Key         evidence.PublicKey
@@ -43,9 +43,9 @@ func (c PubKey) String() string {
 }
 
 func (c PubKey) match(ctx context.Context, in evidence.Inspection, s *evidence.Candidate) (evidence.Signature, error) {
-	signed, said, err := in.ByKey(ctx, c.Key, s)
+	signed, claims, err := in.ByKey(ctx, c.Key, s)
 	if err != nil {
 		return evidence.Signature{}, err
 	}
-	return signed, said.Hold(c.Annotations)
+	return signed, claims.Hold(c.Annotations)
 }

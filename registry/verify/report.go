@@ -13,8 +13,9 @@ type Report struct {
 	Met    []Met        // allOf first, each half in the config's order; of anyOf those that were met
 	Unmet  []Unmet      // of anyOf, those that were not needed
 
-	// Unreachable is why the registry could not be asked, so that signatures kept in the store counted; nil when it could.
-	// They are as good as they were, but the registry may have removed them since.
+	// Unreachable is why the registry could not be asked, so that signatures kept in the store
+	// counted; nil when it could. They are as good as they were, but the registry may have removed
+	// them since.
 	Unreachable error
 }
 
@@ -40,8 +41,9 @@ type Rejection struct {
 	Reason error // one of the Err values of evidence with details, unless the signature is damaged
 }
 
-// maxReason is how much of a reason is said, in bytes. Parts of it are in the words of whoever made the signature, who may
-// have used a megabyte of them, and it is said for each signature and constraint.
+// maxReason is how much of a reason is said, in bytes. Parts of it are in the words of those who
+// made the signature, who may have used a megabyte of them, and it is said for each signature and
+// constraint.
 const maxReason = 1000
 
 // String says in one line why the signature did not count.

@@ -114,7 +114,8 @@ func TestTUF_unreachable(t *testing.T) {
 	}
 }
 
-// Those who ask while a repository fails are told so at once, and not each in turn after a wait of their own.
+// Those who ask while a repository fails are told so at once, and not each in turn after a wait of
+// their own.
 func TestTUF_failure(t *testing.T) {
 	var requests atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

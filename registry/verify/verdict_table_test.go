@@ -10,8 +10,8 @@ import (
 	"policy-server/registry/verify"
 )
 
-// verdict is a row of the table: what is attached, what is asked for, and why it is refused, by kind of constraint; a
-// kind that is absent is accepted, unless only names others.
+// verdict is a row of the table: what is attached, what is asked for, and why it is refused, by
+// kind of constraint; a kind that is absent is accepted, unless only names others.
 type verdict struct {
 	name    string
 	only    []string // kinds the row is about; nil: all

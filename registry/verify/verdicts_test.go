@@ -86,8 +86,8 @@ func (w world) by(t *testing.T, id sigstoretest.Identity) (*sigstoretest.Signatu
 	return s, w.asking(t, w.credential(t, w.authority, w.identity()), nil)
 }
 
-// TestVerdicts is the table: every way of signing, under every kind of constraint, in both layouts and both kinds of
-// registries. Reasons are compared in full with testdata/reasons.txt.
+// TestVerdicts is the table: every way of signing, under every kind of constraint, in both layouts
+// and both kinds of registries. Reasons are compared in full with testdata/reasons.txt.
 func TestVerdicts(t *testing.T) {
 	authority, mallory := newAuthority(t), newAuthority(t)
 	trusted := must[[]byte](t)(authority.TrustedRoot())
@@ -138,8 +138,8 @@ func (row verdict) worlds() []world {
 	return columns
 }
 
-// agreesWithCosign holds a verdict on a layer against cosign's, which has code of its own for them. Who signed is for our
-// constraints to tell, and not asked of it.
+// agreesWithCosign holds a verdict on a layer against cosign's, which has code of its own for them.
+// Who signed is for our constraints to tell, and not asked of it.
 func agreesWithCosign(t *testing.T, material *sigstoreroot.TrustedRoot, w world, s *sigstoretest.Signature, reason error) {
 	t.Helper()
 	for _, ours := range []error{evidence.ErrWrongIdentity, evidence.ErrNoIdentity, evidence.ErrAnnotation} {

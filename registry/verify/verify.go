@@ -1,9 +1,10 @@
-// Package verify decides whether the signatures on a digest meet the verification config. It owns the config file, its
-// constraints, and what policies demand of images; package evidence finds and proves the signatures. It does not resolve
-// tags, fetch modules or know what is done with the answer.
+// Package verify decides whether the signatures on a digest meet the verification config. It owns
+// the config file, its constraints, and what policies demand of images; package evidence finds and
+// proves the signatures. It does not resolve tags, fetch modules or know what is done with the
+// answer.
 //
-// Signatures by public keys need no trust root and no network but the registry; those by certificates of a Sigstore
-// (keyless) need its trust root, and nothing else once that is there.
+// Signatures by public keys need no trust root and no network but the registry; those by
+// certificates of a Sigstore (keyless) need its trust root, and nothing else once that is there.
 package verify
 
 import (
@@ -30,18 +31,20 @@ type Verifier struct {
 
 // Options are what a Verifier works with.
 type Options struct {
-	// Remote returns the options for a verification's requests to registries: transport and credentials.
+	// Remote returns the options for a verification's requests to registries: transport and
+	// credentials.
 	Remote func(context.Context) []remote.Option
-	// Trust is where the trust root comes from. The zero value has none, which suits configs without keyless
-	// constraints.
+	// Trust is where the trust root comes from. The zero value has none, which suits configs
+	// without keyless constraints.
 	Trust trust.Source
-	// Store keeps the signatures that a Verifier found, for when their registry cannot be reached. The zero value keeps
-	// none. Demands never use it: what an image is asked about is the registry's to say.
+	// Store keeps the signatures that a Verifier found, for when their registry cannot be reached.
+	// The zero value keeps none. Demands never use it: what an image is asked about is the
+	// registry's to say.
 	Store registry.Store
 }
 
-// New returns a Verifier for cfg. It does no I/O, so that one can be made for each set of constraints. It refuses a cfg
-// that everything or nothing would meet, as ParseConfig does.
+// New returns a Verifier for cfg. It does no I/O, so that one can be made for each set of
+// constraints. It refuses a cfg that everything or nothing would meet, as ParseConfig does.
 func New(cfg Config, options Options) (*Verifier, error) {
 	if cfg.AllOf == nil && cfg.AnyOf == nil {
 		return nil, errors.New(noSignatures)
@@ -75,8 +78,9 @@ func (n need) root(ctx context.Context, source trust.Source) (*trust.Root, error
 	return source.Require(ctx)
 }
 
-// Prepare returns the trust root that digests are checked against, so that a start can fail before anything is fetched. It is
-// nil when the config needs none and none is at hand. The error is a *trust.RootError.
+// Prepare returns the trust root that digests are checked against, so that a start can fail before
+// anything is fetched. It is nil when the config needs none and none is at hand. The error is a
+// *trust.RootError.
 func (v *Verifier) Prepare(ctx context.Context) (*trust.Root, error) {
 	return v.need.root(ctx, v.options.Trust)
 }
@@ -87,15 +91,17 @@ func (v *Verifier) Verify(ctx context.Context, d name.Digest) (proof.Digest, err
 	return report.Digest, err
 }
 
-// Check looks for the signatures of d beside it in its registry and evaluates them. A place of the registry that cannot be
-// reached is answered for by the store, if signatures suffice that were there when it was asked last. The error is
+// Check looks for the signatures of d beside it in its registry and evaluates them. A place of the
+// registry that cannot be reached is answered for by the store, if signatures suffice that were
+// there when it was asked last. The error is
 //
-//   - an *UnverifiedError when what was found does not meet the config, also when nothing was found;
+//   - an *UnverifiedError when what was found does not meet the config, also when nothing was
+//     found;
 //   - a *trust.RootError when a constraint needs a trust root and there is none;
 //   - a *LookupError when signatures could not be read, and those that could do not suffice.
 //
-// The latter two wrap the reason, ctx's error among them. Check blocks for as long as the registry takes, and the
-// trust root's source where that is asked; ctx at most.
+// The latter two wrap the reason, ctx's error among them. Check blocks for as long as the registry
+// takes, and the trust root's source where that is asked; ctx at most.
 func (v *Verifier) Check(ctx context.Context, d name.Digest) (Report, error) {
 	digest, err := v1.NewHash(d.DigestStr())
 	if err != nil {

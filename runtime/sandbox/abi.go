@@ -8,7 +8,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// ABI is what a guest protocol asks of a module and offers to it, beside WASI, which every guest has.
+// ABI is what a guest protocol asks of a module and offers to it, beside WASI, which every guest
+// has.
 type ABI struct {
 	// Kind is what guests are: a [Library] or a [Command].
 	Kind Kind
@@ -16,11 +17,11 @@ type ABI struct {
 	Exports []Export
 	// Hosts are the import modules offered.
 	Hosts []HostModule
-	// Memory is the import by which a guest may ask its host for its memory. It gets one of its own,
-	// of the size that it asks for. nil: no guest may.
+	// Memory is the import by which a guest may ask its host for its memory. It gets one of its
+	// own, of the size that it asks for. nil: no guest may.
 	Memory *Import
-	// MissingMemory is the trap's text when a guest shares no memory with its host: it neither exports
-	// one as "memory" nor imports one.
+	// MissingMemory is the trap's text when a guest shares no memory with its host: it neither
+	// exports one as "memory" nor imports one.
 	MissingMemory string
 }
 
@@ -56,7 +57,8 @@ type HostFunction struct {
 	Call func(i *Instance, stack []uint64)
 }
 
-// goFunction adapts f to wazero. What f costs may be the guest's to choose, so it is a place to end the guest at.
+// goFunction adapts f to wazero. What f costs may be the guest's to choose, so it is a place to end
+// the guest at.
 func (f HostFunction) goFunction() api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		i := instanceOf(ctx)

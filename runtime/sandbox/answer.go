@@ -3,7 +3,8 @@ package sandbox
 // Operation is what a guest is asked to do.
 type Operation string
 
-// Question is what a guest is asked. Operations and documents mean something to guest and caller only.
+// Question is what a guest is asked. Operations and documents mean something to guest and caller
+// only.
 type Question struct {
 	Operation Operation
 	Payload   []byte // the document it is about; only read

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// BenchmarkReset is what it costs to take a clean instance, to write to some of its memory at random, and to bring it
-// back: by method, size of the image and number of writes, each most likely to a page of its own. It is what the sizes
-// at which methods take over are chosen by.
+// BenchmarkReset is what it costs to take a clean instance, to write to some of its memory at
+// random, and to bring it back: by method, size of the image and number of writes, each most likely
+// to a page of its own. It is what the sizes at which methods take over are chosen by.
 func BenchmarkReset(b *testing.B) {
 	p := compileScribbles(b)
 	for _, pages := range []int{1, 2, 4, 8, 16, 48, 256} {

@@ -16,13 +16,14 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// CodeCache keeps compiled code in a folder, so that a module is compiled once and not at each start. Engines and
-// goroutines may share it.
+// CodeCache keeps compiled code in a folder, so that a module is compiled once and not at each
+// start. Engines and goroutines may share it.
 //
-// wazero finds an entry by the module's bytes, its own version and the processor, and checks a part of what it finds. That
-// is not enough for machine code that will be run: an entry that was cut short, changed, or put in another's place must
-// not be. So each entry has a seal, the SHA-256 of its file under its name, and what has no true seal is removed before
-// wazero may look. The folder is for this user only: seals guard against damage, not against somebody who may write there.
+// wazero finds an entry by the module's bytes, its own version and the processor, and checks a part
+// of what it finds. That is not enough for machine code that will be run: an entry that was cut
+// short, changed, or put in another's place must not be. So each entry has a seal, the SHA-256 of
+// its file under its name, and what has no true seal is removed before wazero may look. The folder
+// is for this user only: seals guard against damage, not against somebody who may write there.
 type CodeCache struct {
 	wazero  wazero.CompilationCache
 	entries string // wazero's part of the folder
@@ -34,8 +35,9 @@ type CodeCache struct {
 
 const privately = 0o700 // for folders; files get what os.CreateTemp gives
 
-// OpenCodeCache opens the cache in folder, which is made when missing, and removes what is damaged in it. It returns how
-// many entries that were. The caller closes the cache after the engines that use it.
+// OpenCodeCache opens the cache in folder, which is made when missing, and removes what is damaged
+// in it. It returns how many entries that were. The caller closes the cache after the engines that
+// use it.
 func OpenCodeCache(folder string) (cache *CodeCache, damaged int, err error) {
 	c := &CodeCache{entries: filepath.Join(folder, "code"), seals: filepath.Join(folder, "seals"), sealed: map[string]bool{}}
 	for _, dir := range []string{folder, c.entries, c.seals} {
@@ -75,8 +77,8 @@ func (c *CodeCache) removeDamaged() (damaged int, err error) {
 	return damaged, err
 }
 
-// seal seals the entries that were added since it was last called, and returns how many those were. An entry that is not
-// sealed, because the process ended before, is compiled again next time.
+// seal seals the entries that were added since it was last called, and returns how many those were.
+// An entry that is not sealed, because the process ended before, is compiled again next time.
 func (c *CodeCache) seal() (added int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,7 +9,8 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// compileAll compiles two guests with the cache in folder and returns how many entries were found damaged.
+// compileAll compiles two guests with the cache in folder and returns how many entries were found
+// damaged.
 func compileAll(t *testing.T, folder string) (damaged int) {
 	t.Helper()
 	cache, damaged, err := OpenCodeCache(folder)

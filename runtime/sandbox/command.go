@@ -8,9 +8,9 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// Command is the kind of guests that are WASI commands: running "_start" is all of an instance's life.
-// An instance that serves from an image is held at its first read of stdin, and has an image of its
-// own.
+// Command is the kind of guests that are WASI commands: running "_start" is all of an instance's
+// life. An instance that serves from an image is held at its first read of stdin, and has an image
+// of its own.
 type Command struct {
 	// Args are the arguments of the runs that go on from an image. All other runs are new.
 	Args []string
@@ -76,7 +76,8 @@ func (c *commandImages) seal(bool) (reason string) {
 	return ""
 }
 
-// clone returns a new instance of a command that is held, or one that is not and the last of its kind.
+// clone returns a new instance of a command that is held, or one that is not and the last of its
+// kind.
 func (c *commandImages) clone(ctx context.Context, call Call) (*Instance, error) {
 	p := c.pool
 	i, err := p.program.hold(ctx, c.args, p.limit, p.cfg.Reset)

@@ -51,8 +51,8 @@ func obey(ctx context.Context, start sandbox.Starter, request string) (sandbox.A
 	return sandbox.Answer{Payload: printed.Bytes()}, err
 }
 
-// A command that is held forgets each request, whatever that made of its memory and by whatever method that is brought
-// back. Growing, filling and recursing come between.
+// A command that is held forgets each request, whatever that made of its memory and by whatever
+// method that is brought back. Growing, filling and recursing come between.
 func TestCommandsForget(t *testing.T) {
 	for _, method := range []sandbox.ResetMethod{sandbox.ResetCopy, sandbox.ResetDrop, sandbox.ResetScan} {
 		t.Run(string(method), func(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// Compile checks a module and compiles a metered copy of it, whose state can be reached from outside. It does not keep
-// the bytes. The error is a *[CompileError], or [ErrClosed].
-// The caller closes the program, or the engine with all its programs.
+// Compile checks a module and compiles a metered copy of it, whose state can be reached from
+// outside. It does not keep the bytes. The error is a *[CompileError], or [ErrClosed]. The caller
+// closes the program, or the engine with all its programs.
 func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	if !e.gate.enter() {
 		return nil, ErrClosed
@@ -64,7 +64,8 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	return p, nil
 }
 
-// countCompile counts one module that wazero has made ready. The cache has a new entry unless it was in it.
+// countCompile counts one module that wazero has made ready. The cache has a new entry unless it
+// was in it.
 func (e *Engine) countCompile() {
 	compiled := 1
 	if e.cache != nil {
@@ -172,7 +173,8 @@ func (e *Engine) checkTypes(code wazero.CompiledModule) error {
 	return nil
 }
 
-// initFunctions returns the names of the init functions that the module exports, in the order they run.
+// initFunctions returns the names of the init functions that the module exports, in the order they
+// run.
 func (e *Engine) initFunctions(code wazero.CompiledModule) []string {
 	var names []string
 	for _, group := range e.abi.Kind.startUp() {

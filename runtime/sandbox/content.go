@@ -11,9 +11,10 @@ const (
 	ResetScan ResetMethod = "scan" // copy back the pages that the kernel says were written; Linux 6.7 and later
 )
 
-// From what size in bytes a method is worth its price; BenchmarkReset has the figures. A scan costs some
-// microseconds before the first page is copied, in which 256 KiB are copied whole. A dropped page costs a page fault
-// when it is next used, which is why copying without knowing what was written wins up to some megabytes.
+// From what size in bytes a method is worth its price; BenchmarkReset has the figures. A scan costs
+// some microseconds before the first page is copied, in which 256 KiB are copied whole. A dropped
+// page costs a page fault when it is next used, which is why copying without knowing what was
+// written wins up to some megabytes.
 const (
 	scanFrom = 256<<10 + 1
 	dropFrom = 8 << 20
@@ -26,8 +27,8 @@ type content struct {
 	file   int // a descriptor of a file with these bytes, unless method is ResetCopy
 }
 
-// newContent keeps a copy of memory. Which methods a system has is found out here, so that the one asked for may not
-// be the one that is used.
+// newContent keeps a copy of memory. Which methods a system has is found out here, so that the one
+// asked for may not be the one that is used.
 func (s *system) newContent(memory []byte, method ResetMethod) *content {
 	if method == ResetAuto {
 		switch {

@@ -11,10 +11,10 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// features are those real guests need: the second version of the specification, and what optimisers emit for them.
-// Exceptions are not among them: wazero copies the whole guest stack at every active try, so that a few bytes of guest
-// could take all of the host's memory, and no toolchain's policies use them (RATIONALE.md, "Which WebAssembly features
-// are on?").
+// features are those real guests need: the second version of the specification, and what optimisers
+// emit for them. Exceptions are not among them: wazero copies the whole guest stack at every active
+// try, so that a few bytes of guest could take all of the host's memory, and no toolchain's
+// policies use them (RATIONALE.md, "Which WebAssembly features are on?").
 const features = api.CoreFeaturesV2 |
 	experimental.CoreFeaturesTypedFunctionReferences |
 	experimental.CoreFeaturesTailCall |
@@ -39,8 +39,8 @@ type Engine struct {
 	closeSystem sync.Once
 }
 
-// Open starts an engine. Without a cache every module is compiled anew. The caller closes the engine, and the cache
-// after it.
+// Open starts an engine. Without a cache every module is compiled anew. The caller closes the
+// engine, and the cache after it.
 func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engine, error) {
 	config := wazero.NewRuntimeConfig().
 		WithCoreFeatures(features).
@@ -118,8 +118,8 @@ func (e *Engine) removePool(p *Pool) {
 	delete(e.pools, p)
 }
 
-// takeScratch returns bytes for a memory to begin in. The pages of such a memory are in use already; those of a new
-// mapping would cost a fault each, more than all else of an instance.
+// takeScratch returns bytes for a memory to begin in. The pages of such a memory are in use
+// already; those of a new mapping would cost a fault each, more than all else of an instance.
 func (e *Engine) takeScratch() []byte {
 	if b, ok := e.scratch.Get().(*[]byte); ok {
 		return (*b)[:0]
@@ -142,13 +142,13 @@ type CompileStats struct {
 	Compiled uint64 // of these, the ones that had to be compiled: the others were in the [CodeCache]
 }
 
-// Stats returns the engine's statistics. Engines that share a cache may have counted each other's compilations; their
-// sum is right.
+// Stats returns the engine's statistics. Engines that share a cache may have counted each other's
+// compilations; their sum is right.
 func (e *Engine) Stats() CompileStats { return CompileStats{e.loaded.Load(), e.compiled.Load()} }
 
-// Close waits for running calls to end, refusing new ones, and frees everything the engine holds, compiled modules
-// and pools included. When ctx ends first it returns the context's error, something is left unfreed, and it may be
-// called again.
+// Close waits for running calls to end, refusing new ones, and frees everything the engine holds,
+// compiled modules and pools included. When ctx ends first it returns the context's error,
+// something is left unfreed, and it may be called again.
 func (e *Engine) Close(ctx context.Context) error {
 	if err := e.gate.close(ctx); err != nil {
 		return fmt.Errorf("engine: wait for running calls: %w", err)

@@ -8,8 +8,8 @@ import (
 // ErrClosed is returned by every use of an engine or a compiled module that was closed.
 var ErrClosed = errors.New("runtime is closed")
 
-// CompileError reports a module that can never run here: malformed, lacking an export, asking for an import no host
-// offers, or over a limit before it starts.
+// CompileError reports a module that can never run here: malformed, lacking an export, asking for
+// an import no host offers, or over a limit before it starts.
 type CompileError struct {
 	Reason string // what is wrong, naming the import, export or section
 	Err    error  // the cause, or nil
@@ -49,8 +49,8 @@ type ExitedError struct {
 
 func (e *ExitedError) Error() string { return fmt.Sprintf("guest exited with code %d", e.Code) }
 
-// Trap ends the running guest; its call returns a *[TrapError] with the formatted text. Only a host function may use
-// it, on the goroutine it was called on.
+// Trap ends the running guest; its call returns a *[TrapError] with the formatted text. Only a host
+// function may use it, on the goroutine it was called on.
 func Trap(format string, args ...any) {
 	panic(&TrapError{Text: fmt.Sprintf(format, args...)})
 }

@@ -10,8 +10,8 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// exporting is what is asked of the guest imports_memory. Its host answers in upper case, in memory that
-// it has the guest allocate; what is empty it asks back for in a place that does not exist.
+// exporting is what is asked of the guest imports_memory. Its host answers in upper case, in memory
+// that it has the guest allocate; what is empty it asks back for in a place that does not exist.
 func exporting() sandbox.ABI {
 	answer := func(i *sandbox.Instance, stack []uint64) {
 		text := bytes.ToUpper(i.Memory().Read(uint32(stack[0]), uint32(stack[1])))
@@ -74,8 +74,8 @@ func run(t *testing.T, i *sandbox.Instance, name string, args ...uint64) uint32 
 	return uint32(results[0])
 }
 
-// A protocol calls several functions of an instance, works with its memory between them, and is called
-// back meanwhile; and the next instance is as clean as a new one.
+// A protocol calls several functions of an instance, works with its memory between them, and is
+// called back meanwhile; and the next instance is as clean as a new one.
 func TestCallExports(t *testing.T) {
 	p, pool := openExporting(t, 16)
 	for _, start := range []sandbox.Starter{p.Start, pool.Take, pool.Take, pool.Take} {

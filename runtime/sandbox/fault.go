@@ -15,8 +15,8 @@ const (
 	duringCall  = "call"
 )
 
-// failed turns what wazero returned from guest code into this package's errors. That the context ended is
-// read from the context alone: a guest can exit with the very codes wazero uses for it.
+// failed turns what wazero returned from guest code into this package's errors. That the context
+// ended is read from the context alone: a guest can exit with the very codes wazero uses for it.
 func (i *Instance) failed(during string, err error) error {
 	if err == nil {
 		return nil
@@ -39,7 +39,8 @@ func (i *Instance) failed(during string, err error) error {
 	return &TrapError{Text: "wasm trap: " + text, Stack: stack}
 }
 
-// splitTrap takes wazero's rendering of a trap apart: its cause on the first line, then the guest's stack.
+// splitTrap takes wazero's rendering of a trap apart: its cause on the first line, then the guest's
+// stack.
 func splitTrap(err error) (text, stack string) {
 	const stackHeading = "wasm stack trace:\n"
 	text, stack, _ = strings.Cut(err.Error(), "\n")
@@ -48,8 +49,8 @@ func splitTrap(err error) (text, stack string) {
 	return text, strings.TrimPrefix(stack, stackHeading)
 }
 
-// caught runs f, returning a panic as an error. wazero recovers from what happens inside a call; this is for the
-// steps around calls, which work on foreign modules too.
+// caught runs f, returning a panic as an error. wazero recovers from what happens inside a call;
+// this is for the steps around calls, which work on foreign modules too.
 func caught(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

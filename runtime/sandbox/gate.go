@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// gate lets users in until it is closed, and then waits for those inside. Closing wazero's objects under a running
-// guest ends it as if it had exited with code 0, so nothing is closed before its gate has drained.
+// gate lets users in until it is closed, and then waits for those inside. Closing wazero's objects
+// under a running guest ends it as if it had exited with code 0, so nothing is closed before its
+// gate has drained.
 type gate struct {
 	mu     sync.Mutex
 	inside int
@@ -34,7 +35,8 @@ func (g *gate) leave() {
 	}
 }
 
-// close refuses new users and waits until those inside have left or ctx is done. It may be called again.
+// close refuses new users and waits until those inside have left or ctx is done. It may be called
+// again.
 func (g *gate) close(ctx context.Context) error {
 	g.mu.Lock()
 	if !g.closed {

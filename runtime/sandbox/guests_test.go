@@ -8,7 +8,8 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// compileGuest compiles a guest of testdata for a protocol, with room for that many pages of memory.
+// compileGuest compiles a guest of testdata for a protocol, with room for that many pages of
+// memory.
 func compileGuest(t testing.TB, guest string, abi sandbox.ABI, pages uint32) (*sandbox.Program, error) {
 	t.Helper()
 	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: pages, Output: 1, HostCall: 1, Print: 1}, abi, nil)

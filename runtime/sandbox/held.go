@@ -10,14 +10,15 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// held is the run of a command that never ends: it stands at its first read of stdin, goes on from there when there is a
-// request, and when the command exits the stack is set back to that read. Memory and globals are set back by
-// [Instance.reset] meanwhile.
+// held is the run of a command that never ends: it stands at its first read of stdin, goes on from
+// there when there is a request, and when the command exits the stack is set back to that read.
+// Memory and globals are set back by [Instance.reset] meanwhile.
 //
-// wazero can set a stack back only while the call that had it is running, and each snapshot of one serves once. So the
-// call runs in a coroutine, which hands over to its caller at the read and nowhere else; and setting the stack back
-// makes the read return retryErrno, on which the rewritten command asks again at once, and comes to the same place with
-// a stack that a new snapshot can be taken of.
+// wazero can set a stack back only while the call that had it is running, and each snapshot of one
+// serves once. So the call runs in a coroutine, which hands over to its caller at the read and
+// nowhere else; and setting the stack back makes the read return retryErrno, on which the rewritten
+// command asks again at once, and comes to the same place with a stack that a new snapshot can be
+// taken of.
 type held struct {
 	next func() (struct{}, bool) // goes on until the next hold; false when the run is over
 	stop func()
@@ -36,13 +37,15 @@ type held struct {
 // retryErrno is what makes the rewritten command ask again. No function of WASI returns it.
 const retryErrno = -1
 
-// maxServes is how many requests one run serves. Each snapshot makes the stack 16 bytes longer, and has to be allocated
-// whole: after so many that has added 64 KiB, and starting anew has become cheap in comparison.
+// maxServes is how many requests one run serves. Each snapshot makes the stack 16 bytes longer, and
+// has to be allocated whole: after so many that has added 64 KiB, and starting anew has become
+// cheap in comparison.
 const maxServes = 4096
 
-// hold returns a new instance whose command, run with args, stands at its first read of stdin, with an image of its own of that: what
-// the command has drawn from clocks and randomness may be in its stack too, so that no other image would fit. The error
-// is an *[unheldError], or an *[InterruptedError] when ctx ends first.
+// hold returns a new instance whose command, run with args, stands at its first read of stdin, with
+// an image of its own of that: what the command has drawn from clocks and randomness may be in its
+// stack too, so that no other image would fit. The error is an *[unheldError], or an
+// *[InterruptedError] when ctx ends first.
 func (p *Program) hold(ctx context.Context, args []string, limit uint64, method ResetMethod) (*Instance, error) {
 	h, heap := &held{}, &heapStore{b: p.engine.takeScratch()}
 	i := p.newInstance(Call{Args: args}, heap, limit)
@@ -91,7 +94,8 @@ func (e *unheldError) Error() string { return e.reason }
 func (h *held) start(i *Instance) bool {
 	h.next, h.stop = iter.Pull(func(yield func(struct{}) bool) {
 		h.hand = yield
-		// The run outlives the request that it is started for; host functions find the context of each in i.
+		// The run outlives the request that it is started for; host functions find the context of
+		// each in i.
 		ctx := experimental.WithSnapshotter(i.self)
 		_, h.end = h.launcher.ExportedFunction(launcherRun).Call(ctx)
 	})
@@ -99,8 +103,9 @@ func (h *held) start(i *Instance) bool {
 	return standing
 }
 
-// serve lets the run go on with a request, and returns when it stands at the read again or is over. The error is how
-// the command ended the request, never nil: also a command that returns has exited.
+// serve lets the run go on with a request, and returns when it stands at the read again or is over.
+// The error is how the command ended the request, never nil: also a command that returns has
+// exited.
 func (h *held) serve() error {
 	h.serves++
 	if _, standing := h.next(); !standing {
@@ -122,7 +127,8 @@ func (h *held) close() {
 	}
 }
 
-// atRead is called when the command is about to read stdin. At the first read of a request it waits for that.
+// atRead is called when the command is about to read stdin. At the first read of a request it waits
+// for that.
 func (h *held) atRead(ctx context.Context) {
 	if h.serving {
 		return

@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// HostCall serves what a guest asks of its host: an operation of a host capability's namespace, with a payload that
-// is the callee's to keep. The answer may be empty. An error goes to the guest as its text, not to the caller of the
-// guest. It runs on the goroutine of the guest's call and blocks it; ctx ends with the evaluation.
+// HostCall serves what a guest asks of its host: an operation of a host capability's namespace,
+// with a payload that is the callee's to keep. The answer may be empty. An error goes to the guest
+// as its text, not to the caller of the guest. It runs on the goroutine of the guest's call and
+// blocks it; ctx ends with the evaluation.
 type HostCall func(ctx context.Context, namespace, operation string, payload []byte) ([]byte, error)
 
 // binding is the only one guests may name in front of namespace and operation.
@@ -18,10 +19,10 @@ const binding = "kubewarden"
 
 var errNoHostCalls = errors.New("host calls are not available here")
 
-// HostCall serves the guest's host call whose eight arguments are pointers to and lengths of binding,
-// namespace, operation and payload. The error is for the guest. Names that are not UTF-8 and bytes
-// outside of its memory trap the guest, and so do a panic in [Call.Host] and a context that ended
-// meanwhile. While the image of a [Pool] is made, its WarmUpHost serves instead.
+// HostCall serves the guest's host call whose eight arguments are pointers to and lengths of
+// binding, namespace, operation and payload. The error is for the guest. Names that are not UTF-8
+// and bytes outside of its memory trap the guest, and so do a panic in [Call.Host] and a context
+// that ended meanwhile. While the image of a [Pool] is made, its WarmUpHost serves instead.
 func (i *Instance) HostCall(args []uint64) (response []byte, err error) {
 	var parts [4]struct{ ptr, size uint32 }
 	var total uint64

@@ -2,7 +2,8 @@ package sandbox
 
 import "context"
 
-// image is the state that a reset instance returns to: all there is, in a program without anything unsafe.
+// image is the state that a reset instance returns to: all there is, in a program without anything
+// unsafe.
 type image struct {
 	content *content // nil if the program has no memory
 	globals []uint64 // in the order of the program's
@@ -23,18 +24,20 @@ func (i *Instance) capture(method ResetMethod) *image {
 	return img
 }
 
-// atMaximum tells whether the memory is as large as any can be, so that there is no spare page to move it by.
+// atMaximum tells whether the memory is as large as any can be, so that there is no spare page to
+// move it by.
 func (i *Instance) atMaximum() bool { return len(i.linear.b) >= maxPages*PageSize }
 
-// free gives the image up; its instances must be closed already. It may be called again, and on nil.
+// free gives the image up; its instances must be closed already. It may be called again, and on
+// nil.
 func (img *image) free() {
 	if img != nil && img.content != nil {
 		img.content.free()
 	}
 }
 
-// clone returns an instance in the state of img. Its start section runs, since nothing else can make an instance, but
-// not its init functions: all they have done is in the image.
+// clone returns an instance in the state of img. Its start section runs, since nothing else can
+// make an instance, but not its init functions: all they have done is in the image.
 func (p *Program) clone(ctx context.Context, img *image, limit uint64) (*Instance, error) {
 	heap := p.engine.newHeap()
 	i := p.newInstance(Call{}, heap, limit)
@@ -70,8 +73,8 @@ func (i *Instance) adopt(img *image, heap *heapStore) error {
 
 // reset brings the instance to the state of its image. After an error it must not be used again.
 //
-// wazero's stack is no state, but a call that made it long leaves it to the collector; a command that is held gets the
-// short one back anyway.
+// wazero's stack is no state, but a call that made it long leaves it to the collector; a command
+// that is held gets the short one back anyway.
 func (i *Instance) reset() error {
 	if i.image.content != nil {
 		if err := i.linear.rewind(i.memory); err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// Instance is a clean instance of a program, prepared for one call. One goroutine at a time may use it.
+// Instance is a clean instance of a program, prepared for one call. One goroutine at a time may use
+// it.
 type Instance struct {
 	program *Program
 	mod     api.Module
@@ -49,8 +50,8 @@ func (p *Program) newInstance(c Call, s store, limit uint64) *Instance {
 		linear:    &linear{store: s, limit: min(limit, p.memoryMax*PageSize)},
 		functions: make([]api.Function, len(p.engine.abi.Exports)),
 	}
-	// wazero hands one context to all host functions of a call. This one is made once and carries the
-	// instance alone, which has the call's own context: so a call allocates none.
+	// wazero hands one context to all host functions of a call. This one is made once and carries
+	// the instance alone, which has the call's own context: so a call allocates none.
 	i.self = context.WithValue(context.Background(), instanceKey{}, i)
 	return i
 }
@@ -76,7 +77,8 @@ func (i *Instance) findMemory(mod api.Module) {
 	}
 }
 
-// instantiate makes the instance, running no more of it than its start section. What fails leaves nothing open.
+// instantiate makes the instance, running no more of it than its start section. What fails leaves
+// nothing open.
 func (i *Instance) instantiate(ctx context.Context) error {
 	i.ctx = ctx
 	allocator := experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return i.linear })
@@ -112,11 +114,11 @@ func (i *Instance) initialize(ctx context.Context) error {
 	return nil
 }
 
-// Call runs one of the functions that the protocol's ABI lists as exports, and returns its results. It
-// sees what earlier calls have left behind, so for a clean instance the first call is the first. A host
-// function may call back, with the context of the call that it serves. After an error nothing runs any
-// more, and the error comes again. Errors are *[TrapError], *[ExitedError] and *[InterruptedError]
-// during "call".
+// Call runs one of the functions that the protocol's ABI lists as exports, and returns its results.
+// It sees what earlier calls have left behind, so for a clean instance the first call is the first.
+// A host function may call back, with the context of the call that it serves. After an error
+// nothing runs any more, and the error comes again. Errors are *[TrapError], *[ExitedError] and
+// *[InterruptedError] during "call".
 //
 // In an instance whose command is held the run goes on with a request, whatever the function.
 func (i *Instance) Call(ctx context.Context, name string, args ...uint64) ([]uint64, error) {
@@ -150,8 +152,9 @@ func (i *Instance) enter(name string, args []uint64) ([]uint64, error) {
 	return i.functions[n].Call(i.self, args...)
 }
 
-// Read returns a copy of n bytes of the guest's memory at ptr, for a protocol between two calls. Bytes
-// outside of it are a *[TrapError], and the end of the instance as if it had trapped by itself.
+// Read returns a copy of n bytes of the guest's memory at ptr, for a protocol between two calls.
+// Bytes outside of it are a *[TrapError], and the end of the instance as if it had trapped by
+// itself.
 func (i *Instance) Read(ptr, n uint32) ([]byte, error) {
 	b, trap := i.Memory().slice(ptr, uint64(n))
 	if trap != nil {
@@ -172,7 +175,8 @@ func (i *Instance) Write(ptr uint32, b []byte) error {
 	return nil
 }
 
-// Release gives the instance up. It must be called exactly once; the instance must not be used after it.
+// Release gives the instance up. It must be called exactly once; the instance must not be used
+// after it.
 func (i *Instance) Release() { i.release(i) }
 
 // close frees the instance. Its memory goes back to the system or the collector.

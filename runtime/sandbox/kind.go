@@ -9,8 +9,8 @@ import (
 // Kind is what guests are to their host: a [Library] or a [Command]. It decides how their instances
 // come by an image.
 type Kind interface {
-	// startUp lists, in order, the exported functions of type () -> () that prepare a new instance. Of
-	// each group the first that a module exports is run, none if it exports none.
+	// startUp lists, in order, the exported functions of type () -> () that prepare a new instance.
+	// Of each group the first that a module exports is run, none if it exports none.
 	startUp() [][]string
 
 	// retried lists the imported functions that a guest calls again at once when it is told to.
@@ -23,8 +23,8 @@ type Kind interface {
 	images(p *Pool) images
 }
 
-// images is how the instances of one pool come by an image. Unless said otherwise the pool holds its
-// making, so that one goroutine at a time calls, and none after seal.
+// images is how the instances of one pool come by an image. Unless said otherwise the pool holds
+// its making, so that one goroutine at a time calls, and none after seal.
 type images interface {
 	// fits tells whether an instance that was reset can serve c. It may be called at any time.
 	fits(c Call) bool
@@ -42,8 +42,8 @@ type images interface {
 	// which step is one.
 	improve(ctx context.Context, step trial, all []trial)
 
-	// seal gives up what is needed for warming up only; fresh: and the image. It says why calls must
-	// have new instances even so, or "".
+	// seal gives up what is needed for warming up only; fresh: and the image. It says why calls
+	// must have new instances even so, or "".
 	seal(fresh bool) (reason string)
 
 	// clone returns a new instance that is clean, and that can be reset unless the pool has come to

@@ -9,9 +9,9 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// A launcher is a module of ours that runs a command's entry point and then proc_exit(0). Control so comes back to the
-// host while the call is still running, however the command ends: wazero can only go back to a stack within the call
-// that had it.
+// A launcher is a module of ours that runs a command's entry point and then proc_exit(0). Control
+// so comes back to the host while the call is still running, however the command ends: wazero can
+// only go back to a stack within the call that had it.
 const (
 	launcherCommand = "command" // the import module that stands for the command
 	launcherRun     = "run"     // the export that runs it
@@ -41,7 +41,8 @@ func launcherCode() []byte {
 	return code
 }
 
-// compileLauncher makes the launcher of the engine's commands. It is sealed by itself, since it does not count as a module.
+// compileLauncher makes the launcher of the engine's commands. It is sealed by itself, since it
+// does not count as a module.
 func (e *Engine) compileLauncher(ctx context.Context) (err error) {
 	if e.launcher, err = e.wazero.CompileModule(ctx, launcherCode()); err != nil {
 		return fmt.Errorf("launcher: %w", err)

@@ -6,7 +6,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// Library is the kind of guests whose functions are called. All instances of a pool share one image.
+// Library is the kind of guests whose functions are called. All instances of a pool share one
+// image.
 type Library struct {
 	// Init names the exported functions of type () -> () that prepare a new instance, in order. Of
 	// each group the first that the module exports is run, none if it exports none.
@@ -30,8 +31,8 @@ type libraryImages struct {
 
 func (l *libraryImages) fits(Call) bool { return true }
 
-// prepare runs the init functions. A guest that fails to start may do better the next time, and so is
-// no reason to give up.
+// prepare runs the init functions. A guest that fails to start may do better the next time, and so
+// is no reason to give up.
 func (l *libraryImages) prepare(ctx context.Context, c Call) error {
 	if l.image != nil {
 		return nil
@@ -87,8 +88,8 @@ func (l *libraryImages) improve(ctx context.Context, step trial, all []trial) {
 	}
 }
 
-// after returns an image of an instance that has gone on from the present one to run the step, or nil
-// if that is not worth keeping.
+// after returns an image of an instance that has gone on from the present one to run the step, or
+// nil if that is not worth keeping.
 func (l *libraryImages) after(ctx context.Context, t trial) (next *image) {
 	if t.want.err != nil {
 		return nil

@@ -14,6 +14,6 @@ const maxPages = 1 << 16
 // PageSize is the unit of a WebAssembly memory in bytes.
 const PageSize = 64 << 10
 
-// maxTableElements is what all tables of an instance may hold together. Tables lie outside the memory limit, at eight
-// bytes an element; large Go guests have some hundred thousand.
+// maxTableElements is what all tables of an instance may hold together. Tables lie outside the
+// memory limit, at eight bytes an element; large Go guests have some hundred thousand.
 const maxTableElements = 1 << 20

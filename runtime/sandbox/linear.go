@@ -7,7 +7,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// linear is the memory of one instance: what wazero calls a LinearMemory, able to return to an image.
+// linear is the memory of one instance: what wazero calls a LinearMemory, able to return to an
+// image.
 type linear struct {
 	store      store
 	limit      uint64 // bytes; wazero knows of a page more
@@ -17,7 +18,8 @@ type linear struct {
 
 // store is where a memory's bytes lie.
 type store interface {
-	// grow returns the memory with size bytes, those added being zero, or nil if it cannot. The memory may move.
+	// grow returns the memory with size bytes, those added being zero, or nil if it cannot. The
+	// memory may move.
 	grow(size uint64) []byte
 	// rewind returns the memory with the image's content and size. It may move.
 	rewind() ([]byte, error)
@@ -46,7 +48,8 @@ func (l *linear) Free() {
 	l.b = nil
 }
 
-// adopt moves the memory to s, which has an image, and brings it to that. The bytes it had are free then.
+// adopt moves the memory to s, which has an image, and brings it to that. The bytes it had are free
+// then.
 func (l *linear) adopt(s store, mem api.Memory) error {
 	l.store = s
 	return l.rewind(mem)
@@ -54,8 +57,8 @@ func (l *linear) adopt(s store, mem api.Memory) error {
 
 var errMaximum = errors.New("memory has grown to all that 32 bits address, from which it cannot shrink")
 
-// rewind brings content and size back to the image's; mem is how wazero knows the memory. After an error the memory
-// must not be used again.
+// rewind brings content and size back to the image's; mem is how wazero knows the memory. After an
+// error the memory must not be used again.
 func (l *linear) rewind(mem api.Memory) error {
 	b, err := l.store.rewind()
 	if err != nil {
@@ -65,8 +68,9 @@ func (l *linear) rewind(mem api.Memory) error {
 		return nil
 	}
 	l.b = b
-	// wazero's memories only grow, but to whatever Reallocate returns, and compiled code is told address and length
-	// anew after that. It refuses to go beyond the maximum before it asks: hence the page more than the limit.
+	// wazero's memories only grow, but to whatever Reallocate returns, and compiled code is told
+	// address and length anew after that. It refuses to go beyond the maximum before it asks: hence
+	// the page more than the limit.
 	l.installing = true
 	_, ok := mem.Grow(1)
 	l.installing = false
@@ -76,7 +80,8 @@ func (l *linear) rewind(mem api.Memory) error {
 	return nil
 }
 
-// heapStore keeps a memory on Go's heap and copies the whole image at each rewind. It works on every system.
+// heapStore keeps a memory on Go's heap and copies the whole image at each rewind. It works on
+// every system.
 type heapStore struct {
 	b     []byte
 	image []byte
@@ -88,8 +93,9 @@ func (e *Engine) newHeap() *heapStore {
 	return &heapStore{b: e.takeScratch(), spent: e.giveScratch}
 }
 
-// keptSpare is how much a memory on the heap may hold beyond its image for the next call, after one that needed more.
-// Up to there zeroing it again is cheaper than what allocating it again costs the collector.
+// keptSpare is how much a memory on the heap may hold beyond its image for the next call, after one
+// that needed more. Up to there zeroing it again is cheaper than what allocating it again costs the
+// collector.
 const keptSpare = 1 << 20
 
 func (s *heapStore) grow(size uint64) []byte {
@@ -123,8 +129,8 @@ func (s *heapStore) free() {
 	s.b, s.image = nil, nil
 }
 
-// pieceLength is how many bytes of a memory are copied or zeroed at once: the collector waits for whoever does, which
-// with a hundred megabytes would be for ten milliseconds and more.
+// pieceLength is how many bytes of a memory are copied or zeroed at once: the collector waits for
+// the goroutine that does, which with a hundred megabytes would be for ten milliseconds and more.
 const pieceLength = 1 << 20
 
 // copyInPieces copies src to dst, which is no shorter.

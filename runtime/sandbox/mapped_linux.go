@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mappedStore is a memory in a private mapping of its image: the kernel gives a page of its own to what the guest
-// writes to, and can tell which those are. Beyond the image the mapping is anonymous, zero at first. It is reserved
-// at the size the memory may reach, so that a memory never moves.
+// mappedStore is a memory in a private mapping of its image: the kernel gives a page of its own to
+// what the guest writes to, and can tell which those are. Beyond the image the mapping is
+// anonymous, zero at first. It is reserved at the size the memory may reach, so that a memory never
+// moves.
 type mappedStore struct {
 	system   *system
 	reserved []byte // the whole mapping
@@ -67,8 +68,9 @@ func (m *mappedStore) reach(size int) error {
 	return nil
 }
 
-// sweepEvery is how many rewinds lie between two that give pages up. A page that was written once is copied back at
-// each rewind until then, at a quarter of a microsecond; a page given up too early costs a fault, at up to ten.
+// sweepEvery is how many rewinds lie between two that give pages up. A page that was written once
+// is copied back at each rewind until then, at a quarter of a microsecond; a page given up too
+// early costs a fault, at up to ten.
 const sweepEvery = 16
 
 func (m *mappedStore) rewind() ([]byte, error) {
@@ -97,8 +99,8 @@ func (m *mappedStore) restore(size int) error {
 	return m.eachWritten(m.b, m.copyRange)
 }
 
-// eachWritten calls visit with each range of offsets in b, a beginning of the memory, whose pages have a copy of
-// their own.
+// eachWritten calls visit with each range of offsets in b, a beginning of the memory, whose pages
+// have a copy of their own.
 func (m *mappedStore) eachWritten(b []byte, visit func(start, end int) error) (err error) {
 	base := m.address()
 	scanErr := m.system.pagemap.written(&m.scan, base, base+uintptr(len(b)), func(start, end uintptr) {
@@ -107,8 +109,8 @@ func (m *mappedStore) eachWritten(b []byte, visit func(start, end int) error) (e
 	return errors.Join(scanErr, err)
 }
 
-// copyRange copies the image over the pages from start to end. They keep their own copies: a page that was written
-// will most likely be written again, and then there is no fault to pay for.
+// copyRange copies the image over the pages from start to end. They keep their own copies: a page
+// that was written will most likely be written again, and then there is no fault to pay for.
 func (m *mappedStore) copyRange(start, end int) error {
 	image := m.imageFrom(start)
 	image = image[:min(len(image), end-start)]
@@ -117,8 +119,8 @@ func (m *mappedStore) copyRange(start, end int) error {
 	return nil
 }
 
-// sweepRange does the same, but gives up the pages that are as the image has them: the last call has not written
-// them. What one large request used is thus neither kept nor copied for ever.
+// sweepRange does the same, but gives up the pages that are as the image has them: the last call
+// has not written them. What one large request used is thus neither kept nor copied for ever.
 func (m *mappedStore) sweepRange(start, end int) error {
 	page := os.Getpagesize()
 	unwritten := start // from there to at
@@ -137,7 +139,8 @@ func (m *mappedStore) sweepRange(start, end int) error {
 	return drop(m.reserved[unwritten:end])
 }
 
-// isImage tells whether the bytes from start to end are the image's, or zeros if they lie beyond it.
+// isImage tells whether the bytes from start to end are the image's, or zeros if they lie beyond
+// it.
 func (m *mappedStore) isImage(start, end int) bool {
 	b := m.reserved[start:end]
 	if image := m.imageFrom(start); len(image) > 0 {

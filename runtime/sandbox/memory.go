@@ -9,8 +9,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// Memory is the memory that a guest shares with its host, as a host function sees it. Every access that lies outside of it traps the
-// guest.
+// Memory is the memory that a guest shares with its host, as a host function sees it. Every access
+// that lies outside of it traps the guest.
 type Memory struct {
 	mem     api.Memory // nil if the guest shares none
 	missing string

@@ -9,16 +9,17 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// The import by which metered code asks the host whether to go on. No guest can import it by itself: it is not among
-// the modules offered.
+// The import by which metered code asks the host whether to go on. No guest can import it by
+// itself: it is not among the modules offered.
 const (
 	meterModule = "policy-server:meter"
 	meterTick   = "tick"
 )
 
-// fuel is what a guest may use between two ticks, in the units of wasm.Meter: some ten microseconds of the tightest
-// loop, two milliseconds of the slowest code. That is often enough for the garbage collector, which waits for a guest
-// until it ticks, and so rarely that a tick's own price, a tenth of a microsecond, does not count.
+// fuel is what a guest may use between two ticks, in the units of wasm.Meter: some ten microseconds
+// of the tightest loop, two milliseconds of the slowest code. That is often enough for the garbage
+// collector, which waits for a guest until it ticks, and so rarely that a tick's own price, a tenth
+// of a microsecond, does not count.
 const fuel = 20_000
 
 // instantiateMeter offers the import.
@@ -29,12 +30,13 @@ func instantiateMeter(ctx context.Context, r wazero.Runtime) error {
 	return err
 }
 
-// turn is how long a guest may run before it lets others on its processor go first. Go would take it away after ten
-// times as long, and then for each of the steps in which a collector or a connection moves on.
+// turn is how long a guest may run before it lets others on its processor go first. Go would take
+// it away after ten times as long, and then for each of the steps in which a collector or a
+// connection moves on.
 const turn = time.Millisecond
 
-// tick ends the guest when its time is over, and else lets it go on. That the guest has come back to Go is half of
-// what it is for: only here can the collector stop it.
+// tick ends the guest when its time is over, and else lets it go on. That the guest has come back
+// to Go is half of what it is for: only here can the collector stop it.
 func tick(ctx context.Context, mod api.Module, _ []uint64) {
 	i := instanceOf(ctx)
 	stopIfDone(i.ctx)
@@ -50,8 +52,8 @@ func (p *Program) refuel(mod api.Module) {
 	mod.ExportedGlobal(p.fuel).(api.MutableGlobal).Set(api.EncodeI32(fuel))
 }
 
-// ended returns the error of a context that has ended, or whose deadline has passed: with all processors busy it may
-// be late in noticing that itself.
+// ended returns the error of a context that has ended, or whose deadline has passed: with all
+// processors busy it may be late in noticing that itself.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -62,15 +64,16 @@ func ended(ctx context.Context) error {
 	return nil
 }
 
-// stopIfDone ends the running guest when its context has ended. [Instance.failed] tells by the context that this is why.
+// stopIfDone ends the running guest when its context has ended. [Instance.failed] tells by the
+// context that this is why.
 func stopIfDone(ctx context.Context) {
 	if err := ended(ctx); err != nil {
 		panic(&TrapError{Text: err.Error()})
 	}
 }
 
-// sleep is WASI's sleep. When the call's context ends it does not return to the guest: there it could
-// fall asleep again.
+// sleep is WASI's sleep. When the call's context ends it does not return to the guest: there it
+// could fall asleep again.
 func (i *Instance) sleep(ns int64) {
 	timer := time.NewTimer(time.Duration(ns))
 	defer timer.Stop()

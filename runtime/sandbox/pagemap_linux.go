@@ -11,12 +11,14 @@ import (
 
 // pagemap asks the kernel which pages of this process were written. Goroutines may share it.
 //
-// The request is PAGEMAP_SCAN of https://docs.kernel.org/admin-guide/mm/pagemap.html, in Linux since 6.7.
+// The request is PAGEMAP_SCAN of https://docs.kernel.org/admin-guide/mm/pagemap.html, in Linux
+// since 6.7.
 type pagemap struct {
 	fd int
 }
 
-// openPagemap fails where the kernel is older, or /proc is not to be had. The caller closes the pagemap.
+// openPagemap fails where the kernel is older, or /proc is not to be had. The caller closes the
+// pagemap.
 func openPagemap() (*pagemap, error) {
 	fd, err := unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -27,8 +29,8 @@ func openPagemap() (*pagemap, error) {
 
 func (p *pagemap) close() { _ = unix.Close(p.fd) }
 
-// pageScan is one scan's request and its answer, which the kernel writes. It must lie on the heap: the request holds
-// the answer's address as a number, which does not follow a stack that moves.
+// pageScan is one scan's request and its answer, which the kernel writes. It must lie on the heap:
+// the request holds the answer's address as a number, which does not follow a stack that moves.
 type pageScan struct {
 	request scanRequest
 	ranges  [128]pageRange
@@ -60,8 +62,8 @@ const (
 	pageIsPFNZero = 1 << 5
 )
 
-// written calls visit with each range of addresses from start to end whose pages have a copy of their own, in memory
-// or swapped out: neither a file's page nor the page of zeros.
+// written calls visit with each range of addresses from start to end whose pages have a copy of
+// their own, in memory or swapped out: neither a file's page nor the page of zeros.
 func (p *pagemap) written(scan *pageScan, start, end uintptr, visit func(start, end uintptr)) error {
 	scan.request = scanRequest{
 		size:             uint64(unsafe.Sizeof(scanRequest{})),

@@ -15,16 +15,17 @@ type PoolConfig struct {
 	Idle        time.Duration // how long an instance is kept without a call; default one minute
 	Reset       ResetMethod   // default ResetAuto; one that the system lacks is replaced by one it has
 
-	// WarmUpHost serves the host calls made while the image is made. It must not reach anything outside. If it is nil
-	// or returns an error, what the guest did next is not worth keeping: see [Pool.WarmUp].
+	// WarmUpHost serves the host calls made while the image is made. It must not reach anything
+	// outside. If it is nil or returns an error, what the guest did next is not worth keeping: see
+	// [Pool.WarmUp].
 	WarmUpHost HostCall
 }
 
 const defaultIdle = time.Minute
 
-// Pool has clean instances of one program for calls that share an image. It makes them when they are needed, so there
-// are at most as many as calls at the same time, and gives them up when they have been idle for a while. Goroutines
-// may share it.
+// Pool has clean instances of one program for calls that share an image. It makes them when they
+// are needed, so there are at most as many as calls at the same time, and gives them up when they
+// have been idle for a while. Goroutines may share it.
 type Pool struct {
 	program *Program
 	cfg     PoolConfig
@@ -44,8 +45,9 @@ type Pool struct {
 	stats   Stats
 }
 
-// NewPool returns a pool of the program's instances. It starts nothing. The error says that a value of cfg is out of
-// bounds. The caller closes the pool, or the program or engine with all their pools.
+// NewPool returns a pool of the program's instances. It starts nothing. The error says that a value
+// of cfg is out of bounds. The caller closes the pool, or the program or engine with all their
+// pools.
 func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 	most := int64(p.engine.limits.MemoryPages) * PageSize
 	least := max(int64(p.memoryMin)*PageSize, PageSize)
@@ -77,9 +79,9 @@ func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 	return pool, nil
 }
 
-// Take returns a clean instance: one whose state is exactly the image's, or in fresh mode a new one whose init
-// functions have run. Errors are those of [Program.Start]. The caller releases the instance, which then goes back to
-// the pool.
+// Take returns a clean instance: one whose state is exactly the image's, or in fresh mode a new one
+// whose init functions have run. Errors are those of [Program.Start]. The caller releases the
+// instance, which then goes back to the pool.
 //
 // The first call makes the image if nothing has been warmed up; others wait for it.
 func (p *Pool) Take(ctx context.Context, c Call) (*Instance, error) {
@@ -213,8 +215,8 @@ func (p *Pool) discard(i *Instance, cause Discard) {
 	p.stats.Discards[cause]++
 }
 
-// Close waits for running calls to end, refusing new ones, and frees all instances and the image. When ctx ends first
-// it returns the context's error with nothing freed, and may be called again.
+// Close waits for running calls to end, refusing new ones, and frees all instances and the image.
+// When ctx ends first it returns the context's error with nothing freed, and may be called again.
 func (p *Pool) Close(ctx context.Context) error {
 	if err := p.gate.close(ctx); err != nil {
 		return fmt.Errorf("guest: wait for running calls: %w", err)

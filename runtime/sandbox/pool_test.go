@@ -14,8 +14,9 @@ import (
 
 var methods = []sandbox.ResetMethod{sandbox.ResetAuto, sandbox.ResetCopy, sandbox.ResetDrop, sandbox.ResetScan}
 
-// A reset instance has the memory, the size and the globals of a new one that was brought to where the image was
-// taken, whatever was written and however far it had grown, by each method, through many rounds.
+// A reset instance has the memory, the size and the globals of a new one that was brought to where
+// the image was taken, whatever was written and however far it had grown, by each method, through
+// many rounds.
 func TestReset(t *testing.T) {
 	p := compileScribbles(t)
 	for _, method := range methods {
@@ -122,7 +123,8 @@ func TestReset_hammer(t *testing.T) {
 	}
 }
 
-// Idle instances are given up in the order they were used, those in use stay, and none is kept after Close.
+// Idle instances are given up in the order they were used, those in use stay, and none is kept
+// after Close.
 func TestPoolTrims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := compileScribbles(t)

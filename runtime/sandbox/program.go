@@ -27,9 +27,9 @@ type Program struct {
 // Limits returns the limits of the program's engine.
 func (p *Program) Limits() Limits { return p.engine.limits }
 
-// Start returns a clean instance whose init functions have run. Its errors are *[TrapError], *[ExitedError],
-// *[InterruptedError] during "start", and [ErrClosed]. The caller releases
-// the instance, which ends it.
+// Start returns a clean instance whose init functions have run. Its errors are *[TrapError],
+// *[ExitedError], *[InterruptedError] during "start", and [ErrClosed]. The caller releases the
+// instance, which ends it.
 func (p *Program) Start(ctx context.Context, c Call) (*Instance, error) {
 	if !p.enter() {
 		return nil, ErrClosed
@@ -61,8 +61,9 @@ func (i *Instance) start(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for running calls to end, refusing new ones, and frees the compiled code with all pools of it. When
-// ctx ends first it returns the context's error with nothing freed, and may be called again.
+// Close waits for running calls to end, refusing new ones, and frees the compiled code with all
+// pools of it. When ctx ends first it returns the context's error with nothing freed, and may be
+// called again.
 func (p *Program) Close(ctx context.Context) error {
 	if err := p.gate.close(ctx); err != nil {
 		return fmt.Errorf("module: wait for running calls: %w", err)

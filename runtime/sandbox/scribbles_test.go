@@ -8,7 +8,8 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// request is what the guest scribbles understands: what to do, how often to write, and how far to grow.
+// request is what the guest scribbles understands: what to do, how often to write, and how far to
+// grow.
 type request [3]uint32
 
 func layOut(pages int) request      { return request{0, uint32(pages), 0} }

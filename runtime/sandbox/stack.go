@@ -5,16 +5,17 @@ import (
 	"reflect"
 )
 
-// wazero's stack for a guest is as long as the longest that a call has needed, up to a hundred megabytes, and never
-// shrinks.
+// wazero's stack for a guest is as long as the longest that a call has needed, up to a hundred
+// megabytes, and never shrinks.
 
-// longStack is how many bytes of stack an instance may keep while it waits, and a command that is held at its first read:
-// there, all of it is allocated anew for each request. This much takes some ten microseconds.
+// longStack is how many bytes of stack an instance may keep while it waits, and a command that is
+// held at its first read: there, all of it is allocated anew for each request. This much takes some
+// ten microseconds.
 const longStack = 1 << 20
 
-// stackLength returns the length in bytes of the stack, used or not, of a function (api.Function) or of a snapshot
-// (experimental.Snapshot). It looks into wazero's own types, for nothing else tells: as long as can be if there is no such
-// field.
+// stackLength returns the length in bytes of the stack, used or not, of a function (api.Function)
+// or of a snapshot (experimental.Snapshot). It looks into wazero's own types, for nothing else
+// tells: as long as can be if there is no such field.
 func stackLength(of any) int {
 	stack := reflect.Indirect(reflect.ValueOf(of)).FieldByName("stack")
 	if stack.Kind() != reflect.Slice {

@@ -37,8 +37,8 @@ func (s *system) close() {
 
 func (s *system) scans() bool { return s.pagemap != nil }
 
-// scanWorks tries on two pages whether the one that was written is told from the other. A sandbox around this process
-// may take the request for another, or refuse it.
+// scanWorks tries on two pages whether the one that was written is told from the other. A sandbox
+// around this process may take the request for another, or refuse it.
 func (s *system) scanWorks() bool {
 	page := os.Getpagesize()
 	c := s.mapped(make([]byte, 2*page), ResetScan)
@@ -59,8 +59,8 @@ func (s *system) scanWorks() bool {
 	return err == nil && len(found) == 2 && found[0] == uintptr(page) && found[1] == uintptr(2*page)
 }
 
-// mapped returns a content that memories can be mapped from, or nil if the method does not need that or the system
-// does not let it.
+// mapped returns a content that memories can be mapped from, or nil if the method does not need
+// that or the system does not let it.
 func (s *system) mapped(memory []byte, method ResetMethod) *content {
 	if method != ResetScan && method != ResetDrop || len(memory) == 0 {
 		return nil
@@ -77,8 +77,8 @@ func (s *system) mapped(memory []byte, method ResetMethod) *content {
 	return c
 }
 
-// fill writes the file and maps it for reading. The seals make sure that nothing changes it, and that no mapping can
-// ever reach beyond its end, which would be fatal to the process.
+// fill writes the file and maps it for reading. The seals make sure that nothing changes it, and
+// that no mapping can ever reach beyond its end, which would be fatal to the process.
 func (c *content) fill(memory []byte) error {
 	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
 	if err := c.write(memory); err != nil {
@@ -124,7 +124,8 @@ func (c *content) free() {
 	c.bytes = nil
 }
 
-// newStore returns a mapped memory with the content c, which must not be ResetCopy's, that may grow to limit bytes.
+// newStore returns a mapped memory with the content c, which must not be ResetCopy's, that may grow
+// to limit bytes.
 func (s *system) newStore(c *content, limit uint64) (store, error) {
 	return newMappedStore(s, c, limit)
 }

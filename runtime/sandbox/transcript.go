@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Transcript keeps what a guest prints, up to a limit. The end is what is kept: there a dying guest says why.
+// Transcript keeps what a guest prints, up to a limit. The end is what is kept: there a dying guest
+// says why.
 type Transcript struct {
 	limit int
 	total int

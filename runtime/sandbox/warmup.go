@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// Starter returns a clean instance for one call, which the caller releases. [Program.Start] and [Pool.Take] are some.
+// Starter returns a clean instance for one call, which the caller releases. [Program.Start] and
+// [Pool.Take] are some.
 type Starter func(ctx context.Context, c Call) (*Instance, error)
 
 // Step runs a guest once, in an instance that it has from start.
@@ -43,22 +44,25 @@ type trial struct {
 	want outcome
 }
 
-// WarmUp runs a step that later calls need not repeat: what the guest prepares in it becomes part of the image. It
-// returns what came of the step in a new instance. Host calls in it are served by the config's WarmUpHost.
+// WarmUp runs a step that later calls need not repeat: what the guest prepares in it becomes part
+// of the image. It returns what came of the step in a new instance. Host calls in it are served by
+// the config's WarmUpHost.
 //
-// The image must not change what a guest answers. So the step is kept only if the guest answered, no host call in it
-// went unserved, whose failure the guest might remember, and instances that are reset to the new image pass a trial:
-// they come to the same as new ones in this step, in its probes and in all before, twice and in turn. Probes are
-// steps that show whether the guest still looks at what it is given; what they leave behind is never kept.
+// The image must not change what a guest answers. So the step is kept only if the guest answered,
+// no host call in it went unserved, whose failure the guest might remember, and instances that are
+// reset to the new image pass a trial: they come to the same as new ones in this step, in its
+// probes and in all before, twice and in turn. Probes are steps that show whether the guest still
+// looks at what it is given; what they leave behind is never kept.
 //
-// When the trial fails the image stays as it was, or goes back to what it was before any step. When that does not
-// pass either, each call has a new instance from then on, and [Stats] says why.
+// When the trial fails the image stays as it was, or goes back to what it was before any step. When
+// that does not pass either, each call has a new instance from then on, and [Stats] says why.
 //
-// Of a command nothing is kept, but without a trial passed it does not serve from an image at all: its state, unlike
-// that of a library after its init functions, is one no author had in mind to be used twice.
+// Of a command nothing is kept, but without a trial passed it does not serve from an image at all:
+// its state, unlike that of a library after its init functions, is one no author had in mind to be
+// used twice.
 //
-// It must come before the first [Pool.Take] and else fails with [ErrServing]. When ctx ends first the step is not
-// kept.
+// It must come before the first [Pool.Take] and else fails with [ErrServing]. When ctx ends first
+// the step is not kept.
 func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, error) {
 	if !p.enter() {
 		return Answer{}, ErrClosed
@@ -78,8 +82,8 @@ func (p *Pool) WarmUp(ctx context.Context, step Step, probes ...Step) (Answer, e
 	return trials[0].want.answer, trials[0].want.err
 }
 
-// tryNew finds out what comes of steps in new instances. It stops, and reports false, when there is nothing to improve or
-// no time: then the first step, at least, was run.
+// tryNew finds out what comes of steps in new instances. It stops, and reports false, when there is
+// nothing to improve or no time: then the first step, at least, was run.
 func (p *Pool) tryNew(ctx context.Context, steps []Step) (trials []trial, worth bool) {
 	for _, step := range steps {
 		fits := false
@@ -114,10 +118,10 @@ func (p *Pool) beginWarmUp(ctx context.Context, c Call) (*Instance, error) {
 	return i, nil
 }
 
-// prove tells whether an instance that is reset after each step comes to the same as new ones did, also
-// when it goes through all steps a second time. The first such instance is kept, or from clone if that
-// is nil. It returns the one there is in the end, nil if it had to be given up; the caller keeps or
-// discards it.
+// prove tells whether an instance that is reset after each step comes to the same as new ones did,
+// also when it goes through all steps a second time. The first such instance is kept, or from clone
+// if that is nil. It returns the one there is in the end, nil if it had to be given up; the caller
+// keeps or discards it.
 func (p *Pool) prove(
 	ctx context.Context, trials []trial, kept *Instance, clone Starter,
 ) (last *Instance, proven bool) {

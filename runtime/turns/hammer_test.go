@@ -13,8 +13,8 @@ import (
 	"policy-server/runtime/turns"
 )
 
-// TestSimulation has flows that are quick, endless, waiting, greedy and popular at once, with seeds of
-// their own, and holds what must hold at each moment and in the end.
+// TestSimulation has flows that are quick, endless, waiting, greedy and popular at once, with seeds
+// of their own, and holds what must hold at each moment and in the end.
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(3) {
 		synctest.Test(t, func(t *testing.T) {

@@ -48,8 +48,8 @@ func (e *Evaluation) awaitPlace(ctx context.Context) error {
 // Tick is called by the evaluation that runs, every so often. It returns at once when nobody waits
 // for a place. Otherwise the evaluation gives its place to one that should go first, and waits for
 // the next: when its turn is over and a flow that was served less waits, or at once when one waits
-// that has used less guest time and belongs to the same flow or to one that was served less. The error is
-// ctx's when that ends first: the evaluation has no place then.
+// that has used less guest time and belongs to the same flow or to one that was served less. The
+// error is ctx's when that ends first: the evaluation has no place then.
 func (e *Evaluation) Tick(ctx context.Context) error {
 	s := e.flow.scheduler
 	if s.wanted.Load() == 0 {

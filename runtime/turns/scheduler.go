@@ -111,8 +111,8 @@ const (
 type Request struct {
 	Class Class
 	Cost  int64 // bytes it will hold
-	// AnswerBy is when the client gives up; zero: never. A request that has not begun shortly before
-	// is refused, so that the client is told.
+	// AnswerBy is when the client gives up; zero: never. A request that has not begun shortly
+	// before is refused, so that the client is told.
 	AnswerBy time.Time
 }
 

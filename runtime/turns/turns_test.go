@@ -108,8 +108,8 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// TestShares holds that flows which all want more than there is get the same, or by weight, whatever
-// the number and the length of their evaluations.
+// TestShares holds that flows which all want more than there is get the same, or by weight,
+// whatever the number and the length of their evaluations.
 func TestShares(t *testing.T) {
 	for name, c := range map[string]struct {
 		weights []float64
@@ -150,8 +150,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestQuickAmongLong holds that a quick request does not wait for long ones, of its own flow or of others,
-// longer than until their next tick.
+// TestQuickAmongLong holds that a quick request does not wait for long ones, of its own flow or of
+// others, longer than until their next tick.
 func TestQuickAmongLong(t *testing.T) {
 	for name, same := range map[string]bool{"of others": false, "of its own": true} {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +264,8 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// TestPark holds that who waits outside holds no place, and that a flow has a bounded number of these.
+// TestPark holds that who waits outside holds no place, and that a flow has a bounded number of
+// these.
 func TestPark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := turns.New(turns.Config{Places: 1, Waiting: 3})
@@ -385,7 +386,8 @@ func TestBegin_refuses(t *testing.T) {
 	})
 }
 
-// TestMemory holds that flows stay within the budget together, and that one which takes all it can get leaves something.
+// TestMemory holds that flows stay within the budget together, and that one which takes all it can
+// get leaves something.
 func TestMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := turns.New(turns.Config{Places: 1, Memory: 100})

@@ -12,7 +12,8 @@ func (e *StartError) Error() string { return e.Reason }
 // GuestOutput returns what the guest printed.
 func (e *StartError) GuestOutput() string { return e.Printed }
 
-// CallError reports a guest that did not answer: it failed the call, trapped, answered too much or not at all.
+// CallError reports a guest that did not answer: it failed the call, trapped, answered too much or
+// not at all.
 type CallError struct {
 	Reason  string // the guest's own error text, untrimmed, or what happened to it
 	Printed string // what the guest printed up to then

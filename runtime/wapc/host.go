@@ -17,7 +17,8 @@ func hostModule() sandbox.HostModule {
 	}}
 }
 
-// guestRequest writes the operation's name and the payload to where the guest has made room for both.
+// guestRequest writes the operation's name and the payload to where the guest has made room for
+// both.
 func guestRequest(i *sandbox.Instance, stack []uint64) {
 	s, mem := sessionOf(i), i.Memory()
 	mem.Write(uint32(stack[1]), s.question.Payload)
@@ -43,7 +44,8 @@ func (s *session) take(mem sandbox.Memory, what string, stack []uint64) []byte {
 	return mem.Read(ptr, size)
 }
 
-// hostCall returns 1 on success, with the response kept for the guest to fetch, and 0 with the error's text.
+// hostCall returns 1 on success, with the response kept for the guest to fetch, and 0 with the
+// error's text.
 func hostCall(i *sandbox.Instance, stack []uint64) {
 	s := sessionOf(i)
 	s.hostResponse, s.hostError = nil, nil

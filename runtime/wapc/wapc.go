@@ -6,13 +6,13 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// guestCall is the function that has a guest perform an operation, given the lengths of the operation's
-// name and of the payload.
+// guestCall is the function that has a guest perform an operation, given the lengths of the
+// operation's name and of the payload.
 const guestCall = "__guest_call"
 
-// ABI is what waPC asks of guests. Their toolchains differ in how they start: TinyGo builds commands, whose _start
-// also registers the guest's functions; Go and some Rust builds are reactors with _initialize; wapc_init registers in
-// Rust. None has both of the first two.
+// ABI is what waPC asks of guests. Their toolchains differ in how they start: TinyGo builds
+// commands, whose _start also registers the guest's functions; Go and some Rust builds are reactors
+// with _initialize; wapc_init registers in Rust. None has both of the first two.
 func ABI() sandbox.ABI {
 	return sandbox.ABI{
 		Kind: sandbox.Library{Init: [][]string{{"_start", "_initialize"}, {"wapc_init"}}},

@@ -2,7 +2,8 @@ package wasi
 
 import "fmt"
 
-// ExitError reports a run that ended with an exit code other than 0 or with a trap, or that answered too much.
+// ExitError reports a run that ended with an exit code other than 0 or with a trap, or that
+// answered too much.
 type ExitError struct {
 	Code   uint32 // the exit code; 0 when Trap is set
 	Stderr string // what the guest printed to stderr, blanks trimmed at both ends; may be empty

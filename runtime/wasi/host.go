@@ -2,7 +2,8 @@ package wasi
 
 import "policy-server/runtime/sandbox"
 
-// hostModules offer the same function under both names in use: that of Go guests and that of JavaScript guests.
+// hostModules offer the same function under both names in use: that of Go guests and that of
+// JavaScript guests.
 func hostModules() []sandbox.HostModule {
 	functions := []sandbox.HostFunction{{Name: "call", Params: 8, Results: 1, Call: call}}
 	return []sandbox.HostModule{
@@ -11,8 +12,8 @@ func hostModules() []sandbox.HostModule {
 	}
 }
 
-// call returns 0 on success and 1 on failure, the reverse of waPC, and puts the response or the error's text into
-// the guest's stdin.
+// call returns 0 on success and 1 on failure, the reverse of waPC, and puts the response or the
+// error's text into the guest's stdin.
 func call(i *sandbox.Instance, stack []uint64) {
 	s := i.Session().(*session)
 	// A guest that never reads would make the host remember every answer.

@@ -6,8 +6,9 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// queue is a guest's stdin: first its payload, then what the host answers to its host calls. An empty queue reads as
-// the end of the file each time, and has data again once something was appended.
+// queue is a guest's stdin: first its payload, then what the host answers to its host calls. An
+// empty queue reads as the end of the file each time, and has data again once something was
+// appended.
 type queue struct {
 	parts  [][]byte
 	unread int

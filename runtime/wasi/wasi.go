@@ -7,13 +7,15 @@ import (
 	"policy-server/runtime/sandbox"
 )
 
-// programName is the first of a guest's arguments. The second is the operation; JavaScript guests insist on exactly two.
+// programName is the first of a guest's arguments. The second is the operation; JavaScript guests
+// insist on exactly two.
 const programName = "policy.wasm"
 
 // run is the function that is a command's run.
 const run = "_start"
 
-// ABI is what is asked of commands. Their requests go on from an image; settings are checked once, and in a new instance.
+// ABI is what is asked of commands. Their requests go on from an image; settings are checked once,
+// and in a new instance.
 func ABI() sandbox.ABI {
 	return sandbox.ABI{
 		Kind: sandbox.Command{Args: []string{programName, "validate"}},
@@ -26,9 +28,9 @@ func ABI() sandbox.ABI {
 	}
 }
 
-// Run runs a guest once, in an instance from start that has these limits, for the operation "validate" or
-// "validate_settings". Errors: *[ExitError], *[sandbox.InterruptedError], [sandbox.ErrClosed],
-// and one for any other operation.
+// Run runs a guest once, in an instance from start that has these limits, for the operation
+// "validate" or "validate_settings". Errors: *[ExitError], *[sandbox.InterruptedError],
+// [sandbox.ErrClosed], and one for any other operation.
 func Run(
 	ctx context.Context, limits sandbox.Limits, start sandbox.Starter, q sandbox.Question, host sandbox.HostCall,
 ) (sandbox.Answer, error) {

@@ -2,8 +2,8 @@ package wasm
 
 import "slices"
 
-// body is the walk over one function: it checks that every instruction is understood, notes what the report needs,
-// and collects the edits.
+// body is the walk over one function: it checks that every instruction is understood, notes what
+// the report needs, and collects the edits.
 type body struct {
 	*reader
 	w        *rewriter
@@ -22,8 +22,9 @@ type body struct {
 	lastKnown bool
 }
 
-// region is the code that one check pays for: a function without its loops, or a loop without those inside it. Once
-// the check is passed, an instruction of the region runs at most once before the next check.
+// region is the code that one check pays for: a function without its loops, or a loop without those
+// inside it. Once the check is passed, an instruction of the region runs at most once before the
+// next check.
 type region struct {
 	check  int // its place in edits
 	weight uint64
@@ -116,15 +117,16 @@ func (b *body) instruction() {
 	b.note(op, n, at)
 }
 
-// note keeps what the report and the metering need to know of an instruction that begins at offset at.
+// note keeps what the report and the metering need to know of an instruction that begins at offset
+// at.
 func (b *body) note(op opcode, n uint32, at int) {
 	switch op {
 	case opCall, opReturnCall:
 		b.w.graph.call(n)
 	case opRefFunc:
 		b.w.graph.root(n)
-		// wazero keeps some bytes for each time one is executed, until the instance is closed: one that is reset would grow
-		// without end.
+		// wazero keeps some bytes for each time one is executed, until the instance is closed: one
+		// that is reset would grow without end.
 		b.w.sight(sighting{function: b.index, offset: b.base + at, op: op})
 	case opGlobalSet:
 		if g := b.w.spaces.globals[n]; !g.kind.number() {
@@ -136,8 +138,9 @@ func (b *body) note(op opcode, n uint32, at int) {
 	b.w.dataNamed = b.w.dataNamed || op == opMemoryInit || op == opDataDrop
 }
 
-// enterLoop begins a region with a check at the loop's head. A loop that every run of the function reaches first needs
-// no check at the function's entry besides: there is one region for both. All functions of standard Go have this form.
+// enterLoop begins a region with a check at the loop's head. A loop that every run of the function
+// reaches first needs no check at the function's entry besides: there is one region for both. All
+// functions of standard Go have this form.
 func (b *body) enterLoop() {
 	head := len(b.edits)
 	b.edits = append(b.edits, edit{from: b.pos, to: b.pos})

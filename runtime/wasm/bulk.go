@@ -2,9 +2,10 @@ package wasm
 
 import "slices"
 
-// bulk is an instruction that writes as many bytes or table elements as it is told to: an engine does it all at once,
-// a hundred megabytes at a time, and neither the garbage collector nor a deadline can come between. So what is long is
-// done in pieces by a function that is added for the instruction, with a check before each piece.
+// bulk is an instruction that writes as many bytes or table elements as it is told to: an engine
+// does it all at once, a hundred megabytes at a time, and neither the garbage collector nor a
+// deadline can come between. So what is long is done in pieces by a function that is added for the
+// instruction, with a check before each piece.
 type bulk struct {
 	op        opcode
 	immediate string // the bytes behind op
@@ -17,15 +18,16 @@ type pieces struct {
 }
 
 const (
-	// longBulk is from what length on an instruction is done in pieces. Below it, what it costs is part of the weight of
-	// the code around it, at a fixed price: a shorter one pays too much, which nobody notices.
+	// longBulk is from what length on an instruction is done in pieces. Below it, what it costs is
+	// part of the weight of the code around it, at a fixed price: a shorter one pays too much,
+	// which nobody notices.
 	longBulk = 16 * unitWeight
 	// pieceLength is what is done at once: some microseconds, beside which the check is nothing.
 	pieceLength = 64 << 10
 )
 
-// split has an instruction done in pieces where it is long: the one at offset at, whose own edits begin with the given
-// one. It returns by how much the instruction weighs more than others.
+// split has an instruction done in pieces where it is long: the one at offset at, whose own edits
+// begin with the given one. It returns by how much the instruction weighs more than others.
 func (b *body) split(i bulk, at, edits int) uint64 {
 	if b.lastKnown && b.last <= longBulk {
 		return uint64(b.last)
@@ -43,7 +45,8 @@ func (b *body) split(i bulk, at, edits int) uint64 {
 	return longBulk
 }
 
-// inPieces returns what does i in pieces. It fails for a table that does not exist: the module is invalid, and stays it.
+// inPieces returns what does i in pieces. It fails for a table that does not exist: the module is
+// invalid, and stays it.
 func (w *rewriter) inPieces(i bulk) (pieces, bool) {
 	if p, ok := w.pieces[i]; ok {
 		return p, true
@@ -69,7 +72,8 @@ func (i bulk) copies() bool { return i.op != opMemoryFill && i.op != opTableFill
 // overlaps tells whether what is written may be what is read.
 func (i bulk) overlaps() bool { return i.op == opMemoryCopy || i.op == opTableCopy }
 
-// The locals of a function that does an instruction in pieces: the instruction's operands, and the length of a piece.
+// The locals of a function that does an instruction in pieces: the instruction's operands, and the
+// length of a piece.
 const (
 	localTo   = iota
 	localFrom // or what is written
@@ -79,9 +83,10 @@ const (
 
 // inPieces returns the body of a function that does i in pieces.
 //
-// All of it must be in bounds before any of it is written. What tells is the instruction itself, with the length 0 at
-// the place where all ends: it traps as the whole would. An end that takes more than 32 bits is either out of bounds or
-// the very end of the largest memory there can be; then the instruction is done as it is.
+// All of it must be in bounds before any of it is written. What tells is the instruction itself,
+// with the length 0 at the place where all ends: it traps as the whole would. An end that takes
+// more than 32 bits is either out of bounds or the very end of the largest memory there can be;
+// then the instruction is done as it is.
 func (g *gauge) inPieces(i bulk) []byte {
 	c := code{1, 1, byte(I32)}.wraps(localTo)
 	if i.copies() {
@@ -124,7 +129,8 @@ func (g *gauge) nextPiece(c code) code {
 	return g.checkLength(c, localPiece)
 }
 
-// wraps leaves 1 where the place in the local, and as much as there is to do behind it, is beyond 32 bits.
+// wraps leaves 1 where the place in the local, and as much as there is to do behind it, is beyond
+// 32 bits.
 func (c code) wraps(local uint32) code {
 	return c.sum(local, localLength).with(opLocalGet, local).op(opI32LtU)
 }

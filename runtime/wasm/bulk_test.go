@@ -18,8 +18,9 @@ const (
 	bulkElements = 150_000
 )
 
-// bulkModule exports each instruction that writes as many bytes or table elements as it is told to, one function each
-// of three parameters; "digest" tells what the table holds. It has so many types that an index takes two bytes.
+// bulkModule exports each instruction that writes as many bytes or table elements as it is told to,
+// one function each of three parameters; "digest" tells what the table holds. It has so many types
+// that an index takes two bytes.
 func bulkModule() []byte {
 	const three = "\x20\x00\x20\x01\x20\x02"
 	random := rand.NewChaCha8([32]byte{2})
@@ -82,8 +83,8 @@ func (r bulkRun) do(t *testing.T, export string, params ...uint64) (outcome stri
 	return outcome, memory
 }
 
-// TestBulk holds that what writes much does the same in pieces: over borders of pieces, overlapping in both directions,
-// up to the last byte and beyond it, where nothing may be written.
+// TestBulk holds that what writes much does the same in pieces: over borders of pieces, overlapping
+// in both directions, up to the last byte and beyond it, where nothing may be written.
 func TestBulk(t *testing.T) {
 	code := bulkModule()
 	r := rewrite(t, code, wasm.Options{Meter: meter(1 << 20)})
@@ -123,7 +124,8 @@ func TestBulk(t *testing.T) {
 	}
 }
 
-// bulkCases returns operands for something of the given size that is written to from something else.
+// bulkCases returns operands for something of the given size that is written to from something
+// else.
 func bulkCases(size, from uint64) [][]uint64 {
 	const piece, last = 64 << 10, 1<<32 - 1
 	cases := [][]uint64{{size, 0, 0}, {size + 1, 0, 0}, {0, from & last, 0}, {0, (from + 1) & last, 0}, {last, 0, 5000},
@@ -142,7 +144,8 @@ func bulkCases(size, from uint64) [][]uint64 {
 	return cases
 }
 
-// TestBulkShape holds that an instruction whose length is known to be small is left as it is, metered or not.
+// TestBulkShape holds that an instruction whose length is known to be small is left as it is,
+// metered or not.
 func TestBulkShape(t *testing.T) {
 	for _, tc := range []struct {
 		name, length string

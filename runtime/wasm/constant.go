@@ -1,6 +1,7 @@
 package wasm
 
-// constExpr passes over a constant expression and its end. What it makes is used as of type t, 0 for a number.
+// constExpr passes over a constant expression and its end. What it makes is used as of type t, 0
+// for a number.
 func (r *reader) constExpr(t ValueType) {
 	typed := t == NullableRef || t == NonNullRef
 	for r.err == nil {
@@ -16,7 +17,8 @@ func (r *reader) constExpr(t ValueType) {
 		case 0x44: // f64.const
 			r.bytes(8)
 		case 0x23: // global.get
-			// A compiler may take what an untyped global holds for a function of whatever type is asked for.
+			// A compiler may take what an untyped global holds for a function of whatever type is
+			// asked for.
 			if i := r.globalIndex(); typed && r.within != nil && r.err == nil && r.within.globals[i].kind == FuncRef {
 				r.fail("global %d of type funcref is used for a typed reference", i)
 			}

@@ -1,13 +1,14 @@
 package wasm
 
 // maxLocals is what a function may declare: the bound the browsers share
-// (https://webassembly.github.io/spec/js-api/#limits). A declaration of four bytes can ask for four billion.
+// (https://webassembly.github.io/spec/js-api/#limits). A declaration of four bytes can ask for four
+// billion.
 const maxLocals = 50_000
 
-// CheckCounts walks the sections that [Parse] passes over and fails with a *[FormatError] where a count or size
-// exceeds the bytes behind it. Compilers allocate by such counts before they read on, and running out of memory
-// cannot be recovered from, so a module of unknown origin must pass here first. Instructions are left to the
-// compiler's own validation.
+// CheckCounts walks the sections that [Parse] passes over and fails with a *[FormatError] where a
+// count or size exceeds the bytes behind it. Compilers allocate by such counts before they read on,
+// and running out of memory cannot be recovered from, so a module of unknown origin must pass here
+// first. Instructions are left to the compiler's own validation.
 func (m *Module) CheckCounts() error {
 	for _, s := range m.sections {
 		r := s.reader()

@@ -1,7 +1,7 @@
 package wasm
 
-// Data returns the bytes of each data segment, active and passive, in the file's order. They share memory with the
-// parsed bytes and must not be changed.
+// Data returns the bytes of each data segment, active and passive, in the file's order. They share
+// memory with the parsed bytes and must not be changed.
 func (m *Module) Data() [][]byte { return m.data }
 
 func (m *Module) readData(r *reader) {

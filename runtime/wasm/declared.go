@@ -75,7 +75,8 @@ func (w *rewriter) readFunctions() error {
 	return nil
 }
 
-// readGlobals counts the globals. Their first values are read with the sections that name functions.
+// readGlobals counts the globals. Their first values are read with the sections that name
+// functions.
 func (w *rewriter) readGlobals() error {
 	r, ok := w.section(sectionGlobal)
 	if !ok {

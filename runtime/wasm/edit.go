@@ -1,6 +1,7 @@
 package wasm
 
-// edit replaces the bytes from and up to to of a section or function body. Edits are kept in the order of the file.
+// edit replaces the bytes from and up to to of a section or function body. Edits are kept in the
+// order of the file.
 type edit struct {
 	from, to int
 	kind     editKind

@@ -2,7 +2,8 @@ package wasm
 
 import "slices"
 
-// exportState writes the sections that let a host reach the whole state: imports, memory, globals and exports.
+// exportState writes the sections that let a host reach the whole state: imports, memory, globals
+// and exports.
 func (w *rewriter) exportState() error {
 	exports := slices.Clone(w.m.exports)
 	for i := range exports {
@@ -27,8 +28,8 @@ func (w *rewriter) exportState() error {
 	return nil
 }
 
-// readExports checks what the exports name, and notes the functions that the host can call after start-up. An export
-// also lets the code take a reference to a function, be it imported.
+// readExports checks what the exports name, and notes the functions that the host can call after
+// start-up. An export also lets the code take a reference to a function, be it imported.
 func (w *rewriter) readExports() error {
 	r, ok := w.section(sectionExport)
 	if !ok {
@@ -52,7 +53,8 @@ func (w *rewriter) readExports() error {
 	return r.finish()
 }
 
-// exportGlobals finds or adds the export of each mutable global of the module's own that holds a number.
+// exportGlobals finds or adds the export of each mutable global of the module's own that holds a
+// number.
 func (w *rewriter) exportGlobals(exports []Export) []Export {
 	imported := w.m.countImports(Global)
 	for i, g := range w.spaces.globals {
@@ -72,7 +74,8 @@ func (w *rewriter) exportGlobals(exports []Export) []Export {
 	return exports
 }
 
-// exportMemory finds the memory's export or adds one, by the name that hosts look for where it is free.
+// exportMemory finds the memory's export or adds one, by the name that hosts look for where it is
+// free.
 func (w *rewriter) exportMemory(exports []Export) []Export {
 	const usual = "memory"
 	if len(w.m.memories) == 0 && w.m.countImports(Memory) == 0 {
@@ -95,8 +98,8 @@ func (w *rewriter) exportMemory(exports []Export) []Export {
 	return append(exports, Export{Name: w.out.Memory, Kind: Memory})
 }
 
-// writeImports writes the imports without the memory, where that becomes the module's own, and with the meter's
-// function as the last.
+// writeImports writes the imports without the memory, where that becomes the module's own, and with
+// the meter's function as the last.
 func (w *rewriter) writeImports() {
 	var imports []Import
 	for _, im := range w.m.imports {

@@ -41,21 +41,24 @@ type Export struct {
 	Index uint32 // in the index space of its kind, imports first
 }
 
-// ErrCompactImports is the cause of a [FormatError] about an import section in the compact encoding that would be
-// unreasonably large in the plain one.
+// ErrCompactImports is the cause of a [FormatError] about an import section in the compact encoding
+// that would be unreasonably large in the plain one.
 var ErrCompactImports = errors.New("compact import section is too large to be written out")
 
-// maxImportBytes bounds what a compact section, where a name stands once for many imports, may come to. The largest
-// modules in use import a few thousand functions under short names.
+// maxImportBytes bounds what a compact section, where a name stands once for many imports, may come
+// to. The largest modules in use import a few thousand functions under short names.
 const maxImportBytes = 16 << 20
 
-// Imports returns the module's imports in the file's order. The slice is the module's own and must not be changed.
+// Imports returns the module's imports in the file's order. The slice is the module's own and must
+// not be changed.
 func (m *Module) Imports() []Import { return m.imports }
 
-// Exports returns the module's exports in the file's order. The slice is the module's own and must not be changed.
+// Exports returns the module's exports in the file's order. The slice is the module's own and must
+// not be changed.
 func (m *Module) Exports() []Export { return m.exports }
 
-// RenameImport makes every import of name from oldModule one from newModule. It does nothing when there is none.
+// RenameImport makes every import of name from oldModule one from newModule. It does nothing when
+// there is none.
 func (m *Module) RenameImport(oldModule, name, newModule string) {
 	renamed := false
 	for i := range m.imports {
@@ -79,8 +82,8 @@ func encodeImports(imports []Import) []byte {
 	return body
 }
 
-// readImports reads the plain encoding and the compact one, where a module name, or that and a type, serves several
-// imports. It tells whether any of it was compact.
+// readImports reads the plain encoding and the compact one, where a module name, or that and a
+// type, serves several imports. It tells whether any of it was compact.
 //
 // See https://github.com/WebAssembly/compact-import-section.
 func (m *Module) readImports(r *reader) (compact bool) {

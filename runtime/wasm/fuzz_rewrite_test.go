@@ -13,8 +13,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// FuzzRewrite holds that no bytes panic, that what compiles still compiles when it was rewritten, and that it then
-// does the same.
+// FuzzRewrite holds that no bytes panic, that what compiles still compiles when it was rewritten,
+// and that it then does the same.
 func FuzzRewrite(f *testing.F) {
 	for _, pattern := range []string{"../testdata/*.wasm", "testdata/*.wasm"} {
 		files, err := filepath.Glob(pattern)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzRewriteValid holds that rewriting changes nothing in modules that are valid by construction, which random bytes
-// almost never are: the bytes choose instructions.
+// FuzzRewriteValid holds that rewriting changes nothing in modules that are valid by construction,
+// which random bytes almost never are: the bytes choose instructions.
 func FuzzRewriteValid(f *testing.F) {
 	for _, seed := range []string{"", "a loop in a loop", "\x06\x0c\x05\x0b\x04\x0a\x03\x09\x02\x08\x01\x07\x06\x0c",
 		"\x05\x05\x05\x05\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f", "\x0e\x03\x0e\x05\x0d\x07\x0c\x09"} {
@@ -181,8 +181,8 @@ func (g *generator) number(depth int) string {
 	return "\x41" + string(byte(g.choose(64)))
 }
 
-// labelsWithoutValue lists the labels to which a branch takes no value, as they are within one block more. That block is
-// the first.
+// labelsWithoutValue lists the labels to which a branch takes no value, as they are within one
+// block more. That block is the first.
 func (g *generator) labelsWithoutValue() []byte {
 	labels := []byte{0}
 	for i := range g.labels {

@@ -11,8 +11,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// TestGuestsRewritten holds that a rewritten guest does what the original does, asks its host for the same, and leaves
-// the same memory behind.
+// TestGuestsRewritten holds that a rewritten guest does what the original does, asks its host for
+// the same, and leaves the same memory behind.
 func TestGuestsRewritten(t *testing.T) {
 	files, err := filepath.Glob("../testdata/*.wasm")
 	if err != nil || len(files) == 0 {
@@ -32,8 +32,8 @@ func TestGuestsRewritten(t *testing.T) {
 // maxTableElements bounds tables in tests, as the sandbox does.
 const maxTableElements = 10_000
 
-// compareTrials exercises code rewritten, metered and not, and as it is, if the meter shows that it ends. It tells
-// whether there was something to compare.
+// compareTrials exercises code rewritten, metered and not, and as it is, if the meter shows that it
+// ends. It tells whether there was something to compare.
 func compareTrials(t *testing.T, code []byte) (compared bool) {
 	t.Helper()
 	const fuel, limit = 1000, 200
@@ -79,7 +79,8 @@ func importsOnlyFunctions(t *testing.T, code []byte) bool {
 	return !slices.ContainsFunc(parse(t, string(code)).Imports(), func(im wasm.Import) bool { return im.Kind != wasm.Function })
 }
 
-// overflows tells whether the guest used up its stack somewhere. How deep it gets is not the same with the meter.
+// overflows tells whether the guest used up its stack somewhere. How deep it gets is not the same
+// with the meter.
 func overflows(transcript []string) bool {
 	return slices.ContainsFunc(transcript, func(line string) bool { return strings.Contains(line, "stack overflow") })
 }

@@ -1,7 +1,7 @@
 package wasm
 
-// immediates passes over what follows op, and returns the index when op names a function, global or local, and the
-// number when it is i32.const.
+// immediates passes over what follows op, and returns the index when op names a function, global or
+// local, and the number when it is i32.const.
 func (b *body) immediates(op opcode) uint32 {
 	switch {
 	case op >= 0x45 && op <= 0xc4: // arithmetic, comparisons, conversions
@@ -22,7 +22,8 @@ func (b *body) immediates(op opcode) uint32 {
 func (b *body) plainImmediates(op opcode) uint32 {
 	switch op {
 	case 0x00, 0x01, 0x05, 0x0a, 0x0b, 0x0f, 0x1a, 0x1b, 0xd1, 0xd4:
-		// unreachable, nop, else, throw_ref, end, return, drop, select, ref.is_null, ref.as_non_null
+		// unreachable, nop, else, throw_ref, end, return, drop, select, ref.is_null,
+		// ref.as_non_null
 	case opBlock, opLoop, opIf:
 		b.blockType()
 	case opTryTable:
@@ -141,7 +142,8 @@ func (b *body) catch() {
 	}
 }
 
-// localIndex reads the index of a local. Metering may add some, so those beyond the function's own are refused here.
+// localIndex reads the index of a local. Metering may add some, so those beyond the function's own
+// are refused here.
 func (b *body) localIndex() uint32 {
 	i := b.u32()
 	if n := b.params + b.declared; b.err == nil && i >= n {

@@ -13,15 +13,18 @@ type span struct {
 
 func (s span) end() int { return s.from + len(s.content) }
 
-// maxGap is up to how many zeros between two segments are written out to make one of them. An engine takes about as long
-// for a segment as for copying a kilobyte; Go's linker leaves gaps of less than 32 bytes, some twenty thousand of them.
+// maxGap is up to how many zeros between two segments are written out to make one of them. An
+// engine takes about as long for a segment as for copying a kilobyte; Go's linker leaves gaps of
+// less than 32 bytes, some twenty thousand of them.
 const maxGap = 64
 
-// joinData makes few data segments of many where memory is the same after them: a module in Go has tens of thousands,
-// and what an engine does for each is most of the time that an instance takes to make.
+// joinData makes few data segments of many where memory is the same after them: a module in Go has
+// tens of thousands, and what an engine does for each is most of the time that an instance takes to
+// make.
 //
-// It changes nothing where it cannot be sure: when an instruction names a segment, when one may lie beyond the memory's
-// end or over another, and for a memory of another's, which need not be zero between them.
+// It changes nothing where it cannot be sure: when an instruction names a segment, when one may lie
+// beyond the memory's end or over another, and for a memory of another's, which need not be zero
+// between them.
 func (w *rewriter) joinData() error {
 	r, ok := w.section(sectionData)
 	if !ok || w.dataNamed {

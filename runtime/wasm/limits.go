@@ -1,6 +1,7 @@
 package wasm
 
-// Limits is the size a table or memory starts with and may grow to, in elements or in pages of 64 KiB.
+// Limits is the size a table or memory starts with and may grow to, in elements or in pages of 64
+// KiB.
 type Limits struct {
 	Min    uint64
 	Max    uint64 // meaningful when HasMax is true
@@ -53,7 +54,8 @@ func (l Limits) append(b []byte) []byte {
 // maxPages is how many pages 32 bits address.
 const maxPages = 1 << 16
 
-// limitMemory tells what the module's memory may grow to, and lets it grow by a page more if it shall.
+// limitMemory tells what the module's memory may grow to, and lets it grow by a page more if it
+// shall.
 func (w *rewriter) limitMemory() error {
 	w.out.MemoryMax = maxPages
 	body, ok := w.bodies[sectionMemory] // an import that became the module's own
@@ -81,7 +83,8 @@ func (w *rewriter) limitMemory() error {
 	return r.finish()
 }
 
-// Memories returns the limits of the memories the module defines, in pages; imported ones are not among them.
+// Memories returns the limits of the memories the module defines, in pages; imported ones are not
+// among them.
 func (m *Module) Memories() []Limits { return m.memories }
 
 func (m *Module) readMemories(r *reader) {

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Module is a module's sections. The sections it does not need to understand are kept byte for byte. It shares
-// memory with the bytes it was parsed from, which must not change. Reading it from several goroutines is safe,
-// altering it is not.
+// Module is a module's sections. The sections it does not need to understand are kept byte for
+// byte. It shares memory with the bytes it was parsed from, which must not change. Reading it from
+// several goroutines is safe, altering it is not.
 type Module struct {
 	sections []section
 	imports  []Import
@@ -65,10 +65,10 @@ var (
 // header is the magic number and version 1.
 const header = "\x00asm\x01\x00\x00\x00"
 
-// Parse reads the module in b. It fails with a *[FormatError] on anything that breaks the format in a part it reads:
-// the section structure, custom section names, imports, exports, tables, memories and data segments. Other sections
-// are taken as they are; see [Module.CheckCounts]. A compact import section is written plain wherever the module is
-// written.
+// Parse reads the module in b. It fails with a *[FormatError] on anything that breaks the format in
+// a part it reads: the section structure, custom section names, imports, exports, tables, memories
+// and data segments. Other sections are taken as they are; see [Module.CheckCounts]. A compact
+// import section is written plain wherever the module is written.
 func Parse(b []byte) (*Module, error) {
 	if err := checkHeader(b); err != nil {
 		return nil, &FormatError{Err: err}
@@ -143,8 +143,8 @@ func (s section) reader() *reader {
 	return &reader{b: s.body, base: s.offset, section: s.id.String()}
 }
 
-// Bytes returns the module's binary: the parsed bytes themselves in content, where nothing was altered and no import
-// section was compact.
+// Bytes returns the module's binary: the parsed bytes themselves in content, where nothing was
+// altered and no import section was compact.
 func (m *Module) Bytes() []byte {
 	return m.encode(func(section) bool { return true })
 }

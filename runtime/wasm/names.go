@@ -1,7 +1,7 @@
 package wasm
 
-// moveNames returns the name section for the new places of functions, as a whole section. One that is malformed is
-// dropped: the specification has it ignored, but not every compiler does.
+// moveNames returns the name section for the new places of functions, as a whole section. One that
+// is malformed is dropped: the specification has it ignored, but not every compiler does.
 func (w *rewriter) moveNames(payload []byte) []byte {
 	const functions, locals, labels = 1, 2, 3
 	r := &reader{b: payload, section: sectionCustom.String(), within: &w.spaces}
@@ -33,8 +33,8 @@ func (w *rewriter) moveNames(payload []byte) []byte {
 	return encodeSection(sectionCustom, body)
 }
 
-// applyNames moves function names as apply does, except that a retried import keeps its own name: two names for its
-// wrapper, one of them out of order, would make the section malformed.
+// applyNames moves function names as apply does, except that a retried import keeps its own name:
+// two names for its wrapper, one of them out of order, would make the section malformed.
 func (w *rewriter) applyNames(b []byte, edits []edit) []byte {
 	plain := *w
 	plain.wrappers = nil

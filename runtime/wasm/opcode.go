@@ -77,8 +77,9 @@ func (r *reader) opcode() opcode {
 	return 0
 }
 
-// subcode reads the number behind a prefix. A rewrite writes it in its shortest form: there are compilers that take one
-// byte for it whatever follows, and two readings of one binary must not be possible.
+// subcode reads the number behind a prefix. A rewrite writes it in its shortest form: there are
+// compilers that take one byte for it whatever follows, and two readings of one binary must not be
+// possible.
 func (r *reader) subcode() uint32 {
 	start := r.pos
 	n := r.u32()
@@ -89,8 +90,8 @@ func (r *reader) subcode() uint32 {
 	return n
 }
 
-// diverts tells whether what runs after op may be another than the next instruction, or a label stands there that
-// others may come to. A block that opens is neither.
+// diverts tells whether what runs after op may be another than the next instruction, or a label
+// stands there that others may come to. A block that opens is neither.
 func (op opcode) diverts() bool {
 	switch op {
 	case opBlock, 0x01, 0x1a, 0x1b, 0x1c: // nop, drop, select

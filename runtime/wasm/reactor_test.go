@@ -160,7 +160,8 @@ func TestReactor(t *testing.T) {
 	}
 }
 
-// BenchmarkMeter shows what metering costs a guest compiled by Go and the tightest loop, beside wazero's own check.
+// BenchmarkMeter shows what metering costs a guest compiled by Go and the tightest loop, beside
+// wazero's own check.
 func BenchmarkMeter(b *testing.B) {
 	reactorCode := buildReactor(b)
 	spends, err := os.ReadFile("testdata/spends.wasm")

@@ -23,8 +23,8 @@ func (e *FormatError) Error() string {
 // Unwrap returns what is wrong, such as [ErrCompactImports].
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// reader walks over a part of a module. The first failure sticks: every later read returns a zero value and leaves
-// err alone, so that a sequence of reads needs one check at its end.
+// reader walks over a part of a module. The first failure sticks: every later read returns a zero
+// value and leaves err alone, so that a sequence of reads needs one check at its end.
 type reader struct {
 	b       []byte
 	pos     int
@@ -122,8 +122,8 @@ func (r *reader) signed(width int) int64 {
 	return 0
 }
 
-// count reads the length of a vector. Every item takes at least one byte, so a count beyond the bytes left is a lie,
-// and must not reach an allocation here or in the compiler.
+// count reads the length of a vector. Every item takes at least one byte, so a count beyond the
+// bytes left is a lie, and must not reach an allocation here or in the compiler.
 func (r *reader) count() uint32 {
 	n := r.u32()
 	if uint64(n) > uint64(len(r.b)-r.pos) {

@@ -8,7 +8,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// oneFunction is a module whose only function has this body, with two types, a table, a memory and a global.
+// oneFunction is a module whose only function has this body, with two types, a table, a memory and
+// a global.
 func oneFunction(body string) string {
 	code := "\x00" + body
 	return header + section(1, "\x02\x60\x00\x00\x60\x01\x7f\x01\x7f") + section(3, "\x01\x00") + section(4, "\x01\x70\x00\x01") +
@@ -84,7 +85,8 @@ func TestRewriteRefuses(t *testing.T) {
 	}
 }
 
-// TestRewriteTruncated holds that a module cut anywhere is refused or, between sections, read for what is there.
+// TestRewriteTruncated holds that a module cut anywhere is refused or, between sections, read for
+// what is there.
 func TestRewriteTruncated(t *testing.T) {
 	for _, name := range []string{"spends", "writes_tables", "retries", "state"} {
 		code := readModule(t, name)

@@ -9,10 +9,11 @@ func (w *rewriter) retried(im Import) (Retry, bool) {
 	return Retry{}, false
 }
 
-// wrapRetried adds a function for each retried import, to which everything that names the import is moved.
+// wrapRetried adds a function for each retried import, to which everything that names the import is
+// moved.
 //
-// The function passes its parameters to the import in a loop until the result is another than the one to retry on. It
-// is not metered: each round is a call of the host.
+// The function passes its parameters to the import in a loop until the result is another than the
+// one to retry on. It is not metered: each round is a call of the host.
 func (w *rewriter) wrapRetried() error {
 	w.wrappers = map[uint32]uint32{}
 	for i, im := range w.importedFunctions() {

@@ -5,24 +5,25 @@ import (
 	"strings"
 )
 
-// Options say what [Rewrite] does besides exporting globals. The zero value is of use: it meters nothing and keeps no
-// custom section.
+// Options say what [Rewrite] does besides exporting globals. The zero value is of use: it meters
+// nothing and keeps no custom section.
 type Options struct {
 	Meter *Meter // nil: not metered
 
-	// Retry names imported functions that are called again at once, with the same arguments, for as long as they
-	// return a given number. An import that the module does not have is passed over.
+	// Retry names imported functions that are called again at once, with the same arguments, for as
+	// long as they return a given number. An import that the module does not have is passed over.
 	Retry []Retry
 
-	// StartUp names exported functions that the host calls only before it takes an image, such as "_initialize". What
-	// nothing else reaches cannot make an image unsafe.
+	// StartUp names exported functions that the host calls only before it takes an image, such as
+	// "_initialize". What nothing else reaches cannot make an image unsafe.
 	StartUp []string
 
 	KeepNames        bool // keep the name section; debug sections never, since their offsets would be wrong
 	KeepMemoryImport bool // leave an imported memory one, where else it becomes a memory of the module's own
 
-	// SparePage raises the maximum that the module's own memory declares, by a page that the host must refuse the guest:
-	// see [Rewritten.MemoryMax]. A host can exchange a memory, for a smaller one too, only while it may grow.
+	// SparePage raises the maximum that the module's own memory declares, by a page that the host
+	// must refuse the guest: see [Rewritten.MemoryMax]. A host can exchange a memory, for a smaller
+	// one too, only while it may grow.
 	SparePage bool
 }
 
@@ -41,30 +42,31 @@ type Rewritten struct {
 
 	MemoryMin uint64 // pages of 64 KiB the memory starts with; 0 when the module has none
 
-	// MemoryMax is how many pages of 64 KiB the module lets its memory have; 65536, all there can be, if it does not say.
+	// MemoryMax is how many pages of 64 KiB the module lets its memory have; 65536, all there can
+	// be, if it does not say.
 	MemoryMax uint64
 
-	// Unsafe says why memory, its size and Globals are not all the state an instance has after start-up, one reason
-	// an item. It is empty when they are.
+	// Unsafe says why memory, its size and Globals are not all the state an instance has after
+	// start-up, one reason an item. It is empty when they are.
 	Unsafe []string
 }
 
-// MutableGlobal is a global that a host reads and writes by its export. It holds a number of at most 64 bits: of a
-// vector wazero passes one half, and what a reference is the host cannot know.
+// MutableGlobal is a global that a host reads and writes by its export. It holds a number of at
+// most 64 bits: of a vector wazero passes one half, and what a reference is the host cannot know.
 type MutableGlobal struct {
 	Export string
 	Type   ValueType
 	Added  bool // the module did not export it
 }
 
-// Rewrite returns an altered copy of a module in which every mutable global that holds a number and the memory are
-// exported, an imported memory is its own, custom sections are gone, and which is metered and altered further as the
-// options say. In all else it behaves as the original. The original's bytes are neither changed nor kept. It is safe for
-// use by several goroutines.
+// Rewrite returns an altered copy of a module in which every mutable global that holds a number and
+// the memory are exported, an imported memory is its own, custom sections are gone, and which is
+// metered and altered further as the options say. In all else it behaves as the original. The
+// original's bytes are neither changed nor kept. It is safe for use by several goroutines.
 //
-// Every byte is accounted for. The error is a *[FormatError] for whatever is malformed, belongs to a feature that is
-// not supported, or names what does not exist. Types are not checked: a module that is invalid for them gives another
-// that is invalid.
+// Every byte is accounted for. The error is a *[FormatError] for whatever is malformed, belongs to
+// a feature that is not supported, or names what does not exist. Types are not checked: a module
+// that is invalid for them gives another that is invalid.
 func Rewrite(code []byte, o Options) (Rewritten, error) {
 	m, err := Parse(code)
 	if err != nil {
@@ -128,8 +130,8 @@ func (w *rewriter) section(id sectionID) (*reader, bool) {
 	return nil, false
 }
 
-// moved is where a function is in the new index space: behind the import that was added, and a retried import at its
-// wrapper.
+// moved is where a function is in the new index space: behind the import that was added, and a
+// retried import at its wrapper.
 func (w *rewriter) moved(function uint32) uint32 {
 	if wrapper, ok := w.wrappers[function]; ok {
 		return wrapper

@@ -97,7 +97,8 @@ func TestMeterCounts(t *testing.T) {
 	}
 }
 
-// TestState holds that a host can write back all state: it is stepped, put back, and steps the same way again.
+// TestState holds that a host can write back all state: it is stepped, put back, and steps the same
+// way again.
 func TestState(t *testing.T) {
 	for _, tc := range []struct {
 		name  string

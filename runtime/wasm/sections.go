@@ -4,8 +4,8 @@ import "fmt"
 
 // This file rewrites the sections around the code for the places functions move to.
 
-// moveSections rewrites all that may name functions, elements and code excepted. What a global or table begins with
-// may be called by anyone who gets hold of it.
+// moveSections rewrites all that may name functions, elements and code excepted. What a global or
+// table begins with may be called by anyone who gets hold of it.
 func (w *rewriter) moveSections() error {
 	for _, s := range []struct {
 		id   sectionID
@@ -77,8 +77,8 @@ func (w *rewriter) checkDataCount() error {
 	return r.finish()
 }
 
-// moveCode rewrites every function body. What can make a reference to an import has been read before, since calls
-// through references then weigh more.
+// moveCode rewrites every function body. What can make a reference to an import has been read
+// before, since calls through references then weigh more.
 func (w *rewriter) moveCode() error {
 	defined := uint32(w.spaces.functions) - w.imported
 	r, ok := w.section(sectionCode)

@@ -1,7 +1,8 @@
 package wasm
 
-// spaces is how many of each there are in a module, imported ones first. Only the spaces that a rewrite adds to are
-// here: an index beyond their end is invalid before, and could name what was added after.
+// spaces is how many of each there are in a module, imported ones first. Only the spaces that a
+// rewrite adds to are here: an index beyond their end is invalid before, and could name what was
+// added after.
 type spaces struct {
 	types, functions int
 	globals          []global

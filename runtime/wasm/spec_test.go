@@ -41,8 +41,9 @@ type specValue struct {
 	Value    any
 }
 
-// TestSpecification runs the specification's own suites, which wazero carries, twice: with the modules as they are and
-// with all of them rewritten and metered. Every command must come out the same, and what returns must be as expected.
+// TestSpecification runs the specification's own suites, which wazero carries, twice: with the
+// modules as they are and with all of them rewritten and metered. Every command must come out the
+// same, and what returns must be as expected.
 func TestSpecification(t *testing.T) {
 	const all = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst |
 		experimental.CoreFeaturesTypedFunctionReferences | experimental.CoreFeaturesExceptionHandling
@@ -214,7 +215,8 @@ func (s *specRun) instantiate(code []byte, name string) (api.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Registered names are found by the context's resolver, since wazero names a module at instantiation only.
+	// Registered names are found by the context's resolver, since wazero names a module at
+	// instantiation only.
 	ctx := experimental.WithImportResolver(context.Background(), func(name string) api.Module { return s.named["as "+name] })
 	return s.runtime.InstantiateWithConfig(ctx, code, wazero.NewModuleConfig().WithName(name).WithStartFunctions())
 }

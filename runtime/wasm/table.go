@@ -72,9 +72,9 @@ func (m *Module) TableElements() uint64 {
 	return n
 }
 
-// ClampTables lowers the tables' maxima so that together they never hold more than limit elements. What the tables
-// start with is left alone and must be within limit already; the rest is shared out evenly. A guest sees table.grow
-// answer -1 at the new bound.
+// ClampTables lowers the tables' maxima so that together they never hold more than limit elements.
+// What the tables start with is left alone and must be within limit already; the rest is shared out
+// evenly. A guest sees table.grow answer -1 at the new bound.
 func (m *Module) ClampTables(limit uint64) {
 	elements := m.TableElements()
 	if len(m.tables) == 0 || elements > limit {

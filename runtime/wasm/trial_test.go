@@ -36,7 +36,8 @@ type machine struct {
 	answer func(name string) uint64 // nil: 0
 }
 
-// startMachine compiles and instantiates code. fuel is the export to refill, with how much, up to limit times.
+// startMachine compiles and instantiates code. fuel is the export to refill, with how much, up to
+// limit times.
 func startMachine(t testing.TB, code []byte, fuel string, refill int32, limit int) (*machine, error) {
 	t.Helper()
 	ctx := context.Background()
@@ -117,8 +118,8 @@ func (m *machine) state() string {
 	return b.String()
 }
 
-// exercise calls every export twice, with threes, and returns a transcript. The error is errOutOfFuel when the guest
-// was stopped by the meter.
+// exercise calls every export twice, with threes, and returns a transcript. The error is
+// errOutOfFuel when the guest was stopped by the meter.
 func (m *machine) exercise() (transcript []string, err error) {
 	names := slices.Sorted(maps.Keys(m.module.ExportedFunctionDefinitions()))
 	for range 2 {

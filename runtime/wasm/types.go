@@ -5,8 +5,9 @@ import "fmt"
 // ValueType is the type of a global, by the byte it begins with in the binary format.
 type ValueType byte
 
-// The value types. NullableRef is a reference to a function type of the module's own, NonNullRef one to that or to
-// another heap type. The three that can be written in two ways are known by the short one.
+// The value types. NullableRef is a reference to a function type of the module's own, NonNullRef
+// one to that or to another heap type. The three that can be written in two ways are known by the
+// short one.
 const (
 	I32         ValueType = 0x7f
 	I64         ValueType = 0x7e
@@ -46,7 +47,8 @@ func (t ValueType) String() string {
 	return fmt.Sprintf("value type %#x", byte(t))
 }
 
-// number tells whether a value of this type is a number of at most 64 bits: what a host can read and write back.
+// number tells whether a value of this type is a number of at most 64 bits: what a host can read
+// and write back.
 func (t ValueType) number() bool { return t >= F64 && t <= I32 }
 
 // valueType passes over a value or reference type.
@@ -68,7 +70,8 @@ func (r *reader) valueType() ValueType {
 	return t
 }
 
-// heapType passes over the index of a type, or an abstract type, of which it returns the nullable reference.
+// heapType passes over the index of a type, or an abstract type, of which it returns the nullable
+// reference.
 func (r *reader) heapType() ValueType {
 	start := r.pos
 	t := r.signed(33)
@@ -90,7 +93,8 @@ func (r *reader) heapType() ValueType {
 	return abstract
 }
 
-// globalType passes over the type of a global and returns what it holds and whether that may change.
+// globalType passes over the type of a global and returns what it holds and whether that may
+// change.
 func (r *reader) globalType() (t ValueType, mutable bool) {
 	t = r.valueType()
 	switch flag := r.byte(); flag {

@@ -23,7 +23,8 @@ func (g *graph) call(callee uint32) {
 	g.calls[g.at] = append(g.calls[g.at], callee)
 }
 
-// reached returns for each of n functions whether it can run other than by the module's start function.
+// reached returns for each of n functions whether it can run other than by the module's start
+// function.
 func (g *graph) reached(n int) []bool {
 	seen := make([]bool, n)
 	for todo := g.roots; len(todo) > 0; {

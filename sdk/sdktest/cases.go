@@ -15,7 +15,8 @@ import (
 	"policy-server/sdk"
 )
 
-// RunCases runs every folder in directory as a test of its own, without answering host calls. See Host.RunCase.
+// RunCases runs every folder in directory as a test of its own, without answering host calls. See
+// Host.RunCase.
 func RunCases(t *testing.T, directory string) {
 	t.Helper()
 	Host(nil).RunCases(t, directory)
@@ -40,14 +41,15 @@ func (h Host) RunCases(t *testing.T, directory string) {
 	}
 }
 
-// RunCase runs the policy on the case in folder and returns how it differs from what is expected; nil when it
-// does not. A case holds settings.json and either
+// RunCase runs the policy on the case in folder and returns how it differs from what is expected;
+// nil when it does not. A case holds settings.json and either
 //
 //	request.json    as for Evaluate
 //	response.json   the AdmissionResponse expected, as `policyctl run` prints it, but with the patch as the
 //	                JSON Patch document (RFC 6902) that it encodes
 //
-// or error.txt, what the check of the settings must say. The same folders serve tests of the built module.
+// or error.txt, what the check of the settings must say. The same folders serve tests of the built
+// module.
 func (h Host) RunCase(folder string) error {
 	settings, err := os.ReadFile(filepath.Join(folder, "settings.json"))
 	if err != nil {
@@ -134,8 +136,8 @@ func response(request string, answer Answer) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// patchOf returns the difference from what the policy was asked about: the object of a review, the whole of
-// any other request.
+// patchOf returns the difference from what the policy was asked about: the object of a review, the
+// whole of any other request.
 func patchOf(request string, seen sdk.Value, mutated []byte) ([]patchStep, error) {
 	if mutated == nil {
 		return nil, nil

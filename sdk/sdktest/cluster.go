@@ -9,8 +9,8 @@ import (
 	"policy-server/sdk"
 )
 
-// Capabilities answer the policy's host calls, each under its path: "kubernetes/can_i", "oci/v1/manifest_digest". Logging
-// is always answered.
+// Capabilities answer the policy's host calls, each under its path: "kubernetes/can_i",
+// "oci/v1/manifest_digest". Logging is always answered.
 type Capabilities map[string]func(payload sdk.Value) (sdk.Value, error)
 
 // Host returns the Host that has c's capabilities, and refuses all others as a server does.
@@ -27,9 +27,10 @@ func (c Capabilities) Host() Host {
 	}
 }
 
-// Cluster returns the capabilities that read a cluster with these objects: kubernetes/get_resource and both lists. Each
-// object is JSON, with apiVersion, kind and metadata.name. Label selectors may require that labels equal something, or are
-// there, or not; field selectors are refused; field masks are not applied. What is not there fails in the server's words.
+// Cluster returns the capabilities that read a cluster with these objects: kubernetes/get_resource
+// and both lists. Each object is JSON, with apiVersion, kind and metadata.name. Label selectors may
+// require that labels equal something, or are there, or not; field selectors are refused; field
+// masks are not applied. What is not there fails in the server's words.
 //
 // Add what else the policy asks for:
 //

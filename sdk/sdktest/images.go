@@ -7,18 +7,20 @@ import (
 	"policy-server/sdk"
 )
 
-// Images are the signed images of a test, by the references that the policy asks about. Host answers from them.
+// Images are the signed images of a test, by the references that the policy asks about. Host
+// answers from them.
 type Images map[string]Image
 
-// Image is what oci/v1/verify, oci/v2/verify and oci/v3/verify say of an image, whoever is asked for.
+// Image is what oci/v1/verify, oci/v2/verify and oci/v3/verify say of an image, for any signer.
 type Image struct {
 	Digest       string    // "sha256:…"
 	Signatures   sdk.Value // as version 3 answers them; missing: []
 	Attestations sdk.Value // likewise
 }
 
-// Host returns a host that answers calls about images' signatures: the images in i are signed as is asked, all others
-// are not signed. Other calls go to next; a nil one swallows tracing/log and refuses everything else.
+// Host returns a host that answers calls about images' signatures: the images in i are signed as is
+// asked, all others are not signed. Other calls go to next; a nil one swallows tracing/log and
+// refuses everything else.
 func (i Images) Host(next Host) Host {
 	return func(namespace, operation string, payload sdk.Value) (sdk.Value, error) {
 		if namespace != "oci" || !slices.Contains([]string{"v1/verify", "v2/verify", "v3/verify"}, operation) {

@@ -17,8 +17,8 @@ type patchStep struct {
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// diff returns the JSON Patch that the host sends for a mutation: add, remove and replace only, objects in the
-// order of their sorted names, arrays index by index.
+// diff returns the JSON Patch that the host sends for a mutation: add, remove and replace only,
+// objects in the order of their sorted names, arrays index by index.
 func diff(from, to []byte) ([]patchStep, error) {
 	before, err := decodeExact(from)
 	if err != nil {

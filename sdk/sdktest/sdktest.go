@@ -1,9 +1,10 @@
-// Package sdktest runs the policy that a program registers with package sdk, in an ordinary Go test: no
-// WebAssembly, no server. It plays the host: it makes the payloads, answers host calls, and reads the answers.
-// It does not know modes, grants or other things that a policy's definition adds to its verdict.
+// Package sdktest runs the policy that a program registers with package sdk, in an ordinary Go
+// test: no WebAssembly, no server. It plays the host: it makes the payloads, answers host calls,
+// and reads the answers. It does not know modes, grants or other things that a policy's definition
+// adds to its verdict.
 //
-// Its functions may be called from several goroutines; calls of the policy wait for each other, as each guest
-// serves one.
+// Its functions may be called from several goroutines; calls of the policy wait for each other, as
+// each guest serves one.
 package sdktest
 
 import (
@@ -15,8 +16,8 @@ import (
 	"policy-server/sdk/internal/wapc"
 )
 
-// A Host answers the policy's host calls during a test. Its errors reach the policy as an *sdk.HostError with
-// their text. A nil Host swallows tracing/log and refuses everything else.
+// A Host answers the policy's host calls during a test. Its errors reach the policy as an
+// *sdk.HostError with their text. A nil Host swallows tracing/log and refuses everything else.
 type Host func(namespace, operation string, payload sdk.Value) (sdk.Value, error)
 
 // An Answer is what a policy said about a request.
@@ -32,13 +33,14 @@ type Answer struct {
 // Evaluate runs the policy on a request without answering host calls. See Host.Evaluate.
 func Evaluate(request, settings string) (Answer, error) { return Host(nil).Evaluate(request, settings) }
 
-// CheckSettings runs the policy's check of its settings without answering host calls. See Host.CheckSettings.
+// CheckSettings runs the policy's check of its settings without answering host calls. See
+// Host.CheckSettings.
 func CheckSettings(settings string) error { return Host(nil).CheckSettings(settings) }
 
-// Evaluate runs the policy on a request, in JSON: an AdmissionReview, the request of one, or for raw policies
-// any document. Of a review's request the policy sees what the host would pass: no members that are null.
-// settings is a JSON object; empty means {}. The error is the guest's, when the policy failed or panicked, or
-// says what is wrong with the arguments.
+// Evaluate runs the policy on a request, in JSON: an AdmissionReview, the request of one, or for
+// raw policies any document. Of a review's request the policy sees what the host would pass: no
+// members that are null. settings is a JSON object; empty means {}. The error is the guest's, when
+// the policy failed or panicked, or says what is wrong with the arguments.
 func (h Host) Evaluate(request, settings string) (Answer, error) {
 	seen, err := unwrap(request)
 	if err != nil {
@@ -59,8 +61,8 @@ func (h Host) Evaluate(request, settings string) (Answer, error) {
 	return answer, nil
 }
 
-// CheckSettings runs the policy's check of settings, a JSON object; empty means {}. The error says what the
-// policy has against them, or is the guest's, as for Evaluate.
+// CheckSettings runs the policy's check of settings, a JSON object; empty means {}. The error says
+// what the policy has against them, or is the guest's, as for Evaluate.
 func (h Host) CheckSettings(settings string) error {
 	object, err := settingsObject(settings)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package capabilities is the one list of the host capabilities that both programs offer to guests, so that a policy tried
-// with the CLI finds the same host as one that is served.
+// Package capabilities is the one list of the host capabilities that both programs offer to guests,
+// so that a policy tried with the CLI finds the same host as one that is served.
 package capabilities
 
 import (
@@ -15,8 +15,8 @@ import (
 	"policy-server/registry"
 )
 
-// New returns the dispatcher of all capabilities. Those about images reach registries through client, and verify signatures
-// with images; those about the cluster fail when that is nil.
+// New returns the dispatcher of all capabilities. Those about images reach registries through
+// client, and verify signatures with images; those about the cluster fail when that is nil.
 func New(client *registry.Client, images *oci.ImageVerifier, cluster *kubernetes.Cluster, log *zap.Logger) *hostcalls.Dispatcher {
 	return hostcalls.NewDispatcher(slices.Concat(
 		[]hostcalls.Capability{certificates.IsCertificateTrusted(), dns.LookupHost()},

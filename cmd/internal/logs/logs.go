@@ -1,5 +1,5 @@
-// Package logs makes the loggers of both programs. Its formats are those of the programs they replace, because scripts
-// search logs: one event a line, either
+// Package logs makes the loggers of both programs. Its formats are those of the programs they
+// replace, because scripts search logs: one event a line, either
 //
 //	2026-05-21T08:33:56.123456Z  INFO target: message key=value key="text"
 //
@@ -27,8 +27,8 @@ const (
 	JSON Format = "json"
 )
 
-// New returns a logger named target that writes events of at least level to w, which need not be safe for concurrent
-// use.
+// New returns a logger named target that writes events of at least level to w, which need not be
+// safe for concurrent use.
 func New(w io.Writer, format Format, level zapcore.Level, target string) *zap.Logger {
 	c := &core{LevelEnabler: level, out: &output{w: w}, encode: appendText}
 	if format == JSON {
@@ -139,8 +139,8 @@ func appendJSON(dst []byte, entry zapcore.Entry, fields []zapcore.Field) []byte 
 	return append(dst, line...)
 }
 
-// valueOf returns the value of a field as text, number, boolean, or whatever zap makes of it; false for a field that
-// holds nothing, such as a nil error.
+// valueOf returns the value of a field as text, number, boolean, or whatever zap makes of it; false
+// for a field that holds nothing, such as a nil error.
 func valueOf(f zapcore.Field) (any, bool) {
 	switch f.Type {
 	case zapcore.SkipType:

@@ -1,5 +1,6 @@
-// Package progress draws one line on a terminal about something that takes a while, below whatever else is written there.
-// On anything but a terminal it draws nothing at all. It knows nothing of what is going on.
+// Package progress draws one line on a terminal about something that takes a while, below whatever
+// else is written there. On anything but a terminal it draws nothing at all. It knows nothing of
+// what is going on.
 package progress
 
 import (
@@ -18,7 +19,8 @@ const redrawInterval = 100 * time.Millisecond
 
 var frames = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
-// Line is the line, and a writer for everything else that goes to its terminal meanwhile. Goroutines may share it.
+// Line is the line, and a writer for everything else that goes to its terminal meanwhile.
+// Goroutines may share it.
 type Line struct {
 	columns func() int // of the terminal; nil: there is none
 

@@ -1,5 +1,5 @@
-// Package trustroot finds the Sigstore trust root that both programs verify keyless signatures with: a file that was named,
-// else the public-good instance's, fetched when something needs it.
+// Package trustroot finds the Sigstore trust root that both programs verify keyless signatures
+// with: a file that was named, else the public-good instance's, fetched when something needs it.
 package trustroot
 
 import (
@@ -12,9 +12,9 @@ import (
 	"policy-server/registry/trust"
 )
 
-// Source returns the trust root in file, or, when none is named, where to get the public-good one, keeping it in
-// cacheDir. Nothing is fetched here; when it is, log says so. The file is called so in messages, which differ between the
-// replaced programs.
+// Source returns the trust root in file, or, when none is named, where to get the public-good one,
+// keeping it in cacheDir. Nothing is fetched here; when it is, log says so. The file is called so
+// in messages, which differ between the replaced programs.
 func Source(file, called, cacheDir string, log *zap.Logger) (trust.Source, error) {
 	if file == "" {
 		return trust.Fetched(trust.NewTUF(trust.TUFConfig{CacheDir: cacheDir, Log: log}).TrustRoot), nil

@@ -7,8 +7,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Style gives a program, whose commands root has already, the manners both programs share: how it says its version and
-// what it was called wrongly with, and help that fits a terminal. Results and asked-for help go to stdout.
+// Style gives a program, whose commands root has already, the manners both programs share: how it
+// says its version and what it was called wrongly with, and help that fits a terminal. Results and
+// asked-for help go to stdout.
 func Style(root *cobra.Command, stdout, stderr io.Writer) {
 	root.SilenceUsage, root.SilenceErrors = true, true // Exit prints both
 	root.CompletionOptions = cobra.CompletionOptions{DisableDefaultCmd: true}

@@ -1,5 +1,6 @@
-// Package usage is how both programs say that they were called wrongly and how they ended: the wording scripts look for,
-// hints, exit codes, and flags that may be given once. It knows cobra and pflag, and no flag of either program.
+// Package usage is how both programs say that they were called wrongly and how they ended: the
+// wording scripts look for, hints, exit codes, and flags that may be given once. It knows cobra and
+// pflag, and no flag of either program.
 package usage
 
 import (
@@ -20,7 +21,8 @@ func (e *Error) Error() string { return e.message }
 // Errorf returns an *Error that says so.
 func Errorf(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
 
-// NotPossible reports a value outside of an enumeration. Argument is as a user knows it: "--output <FORMAT>".
+// NotPossible reports a value outside of an enumeration. Argument is as a user knows it: "--output
+// <FORMAT>".
 func NotPossible(argument, value string, possible []string) error {
 	return Errorf("invalid value '%s' for '%s'\n  [possible values: %s]", value, argument, strings.Join(possible, ", "))
 }
@@ -30,7 +32,8 @@ func Missing(arguments ...string) error {
 	return Errorf("the following required arguments were not provided:\n  %s", strings.Join(arguments, "\n  "))
 }
 
-// FlagError words what pflag found wrong with the command line. It is what cobra's SetFlagErrorFunc wants.
+// FlagError words what pflag found wrong with the command line. It is what cobra's SetFlagErrorFunc
+// wants.
 func FlagError(command *cobra.Command, err error) error {
 	var worded *Error
 	var invalid *pflag.InvalidValueError
@@ -59,8 +62,9 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// Exit prints why a program ended to stderr, with what an operator can do about it, and returns its exit code: 0 without
-// an error, 2 when it was called wrongly, 1 otherwise. Command is the one that was called, as cobra's ExecuteC returns it.
+// Exit prints why a program ended to stderr, with what an operator can do about it, and returns its
+// exit code: 0 without an error, 2 when it was called wrongly, 1 otherwise. Command is the one that
+// was called, as cobra's ExecuteC returns it.
 func Exit(command *cobra.Command, err error, stderr io.Writer) int {
 	var wrong *Error
 	switch {

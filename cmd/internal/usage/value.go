@@ -5,8 +5,8 @@ import "errors"
 // errTwice is why a second value is refused; FlagError words it.
 var errTwice = errors.New("given more than once")
 
-// Value is what a flag holds that may be given once, so that a script never has to guess which of two counts. It is a
-// pflag.Value; make it with the default as Text.
+// Value is what a flag holds that may be given once, so that a script never has to guess which of
+// two counts. It is a pflag.Value; make it with the default as Text.
 type Value struct {
 	Text        string
 	Given       bool

@@ -1,5 +1,5 @@
-// Package apiserver looks at responses with the API server's eyes: it decodes them with its own types and holds them to
-// the rules by which it accepts a webhook's answer.
+// Package apiserver looks at responses with the API server's eyes: it decodes them with its own
+// types and holds them to the rules by which it accepts a webhook's answer.
 package apiserver
 
 import (
@@ -10,9 +10,9 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// Check decodes response, the answer to the AdmissionReview review, and fails the test unless an API server would take
-// it: v1 and of the right kind, the request's UID, a patch exactly with its type, a refusal's code from 400 up. It
-// returns the response.
+// Check decodes response, the answer to the AdmissionReview review, and fails the test unless an
+// API server would take it: v1 and of the right kind, the request's UID, a patch exactly with its
+// type, a refusal's code from 400 up. It returns the response.
 func Check(t testing.TB, review, response []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
 	var asked, answered admissionv1.AdmissionReview

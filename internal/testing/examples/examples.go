@@ -1,4 +1,5 @@
-// Package examples builds the policies of policies-examples for tests and benchmarks, and reads their cases.
+// Package examples builds the policies of policies-examples for tests and benchmarks, and reads
+// their cases.
 package examples
 
 import (
@@ -30,8 +31,8 @@ func Folder(t testing.TB) string {
 	return filepath.Join(filepath.Dir(here), "../../../policies-examples")
 }
 
-// Build builds example name as its author would, and returns the module with its metadata. What the go command has built
-// before, it does not build again.
+// Build builds example name as its author would, and returns the module with its metadata. What the
+// go command has built before, it does not build again.
 func Build(t testing.TB, name string) []byte {
 	t.Helper()
 	output := filepath.Join(t.TempDir(), name+".wasm")
@@ -81,7 +82,8 @@ type Case struct {
 	Session  string // path of the file with what the policy asks its host and the answers; "" when it asks nothing
 }
 
-// Cases returns the cases of example name in which it asks its host nothing, in the order of their names.
+// Cases returns the cases of example name in which it asks its host nothing, in the order of their
+// names.
 func Cases(t testing.TB, name string) []Case {
 	t.Helper()
 	cases := casesIn(t, filepath.Join(Folder(t), name, "cases"))
@@ -91,7 +93,8 @@ func Cases(t testing.TB, name string) []Case {
 	return cases
 }
 
-// Sessions returns the cases of example name in which it asks its host something, in the order of their names.
+// Sessions returns the cases of example name in which it asks its host something, in the order of
+// their names.
 func Sessions(t testing.TB, name string) []Case {
 	t.Helper()
 	cases := casesIn(t, filepath.Join(Folder(t), name, "sessions"))

@@ -1,4 +1,5 @@
-// Package guests hands the tiny guests of runtime/testdata to tests as what they pretend to be: annotated policies.
+// Package guests hands the tiny guests of runtime/testdata to tests as what they pretend to be:
+// annotated policies.
 package guests
 
 import (
@@ -13,7 +14,8 @@ import (
 	"policy-server/runtime/wasm"
 )
 
-// Module returns guest name with metadata: waPC of protocol v1, or WASI for the guests called wasi_….
+// Module returns guest name with metadata: waPC of protocol v1, or WASI for the guests called
+// wasi_….
 func Module(t testing.TB, name string) []byte {
 	t.Helper()
 	metadata := `{"protocolVersion":"v1","rules":[],"mutating":false}`
@@ -39,8 +41,8 @@ func Bare(t testing.TB, name string) []byte {
 	return read(t, filepath.Join(folder(t), "../../../runtime/testdata", name+".wasm"))
 }
 
-// Command builds podcommand, a WASI command in Go, and returns it without metadata. What the go command has built before, it
-// does not build again.
+// Command builds podcommand, a WASI command in Go, and returns it without metadata. What the go
+// command has built before, it does not build again.
 func Command(t testing.TB) []byte {
 	t.Helper()
 	output := filepath.Join(t.TempDir(), "command.wasm")

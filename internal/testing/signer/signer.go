@@ -1,6 +1,7 @@
-// Package signer makes throwaway keys and real cosign signatures with them, for tests and the demo: in the legacy layout,
-// without transparency log or certificate, and over anything, also what registry/sign would never sign. It keeps no key
-// anywhere but in memory, and reaches nothing but the registry.
+// Package signer makes throwaway keys and real cosign signatures with them, for tests and the demo:
+// in the legacy layout, without transparency log or certificate, and over anything, also what
+// registry/sign would never sign. It keeps no key anywhere but in memory, and reaches nothing but
+// the registry.
 package signer
 
 import (
@@ -24,8 +25,8 @@ import (
 	"policy-server/registry/sign"
 )
 
-// Signer is one throwaway key pair. Its methods may be called by several goroutines, but two that attach signatures
-// to one digest at a time may lose one of them.
+// Signer is one throwaway key pair. Its methods may be called by several goroutines, but two that
+// attach signatures to one digest at a time may lose one of them.
 type Signer struct {
 	key       signature.Signer
 	publicKey []byte
@@ -40,8 +41,8 @@ func New() (*Signer, error) {
 	return load(private, crypto.SHA256)
 }
 
-// NewP384 returns a signer with a new ECDSA P-384 key and the hash it signs with: SHA-384, or SHA-256 as cosign does
-// unless told otherwise.
+// NewP384 returns a signer with a new ECDSA P-384 key and the hash it signs with: SHA-384, or
+// SHA-256 as cosign does unless told otherwise.
 func NewP384(hash crypto.Hash) (*Signer, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -83,7 +84,8 @@ func load(private crypto.Signer, hash crypto.Hash) (*Signer, error) {
 // PublicKeyPEM returns the public key as a PEM block "PUBLIC KEY", ready for a verification config.
 func (s *Signer) PublicKeyPEM() []byte { return bytes.Clone(s.publicKey) }
 
-// Sign signs d, annotations included, and adds the signature to those d has. Whether d exists is not looked at.
+// Sign signs d, annotations included, and adds the signature to those d has. Whether d exists is
+// not looked at.
 func (s *Signer) Sign(
 	ctx context.Context, d name.Digest, annotations map[string]string, opts ...remote.Option,
 ) error {

@@ -20,8 +20,8 @@ import (
 	"policy-server/internal/testing/signer"
 )
 
-// cosign's own verification, from reference to answer, must accept what the signer writes, and each of the signatures
-// that were added one after another.
+// cosign's own verification, from reference to answer, must accept what the signer writes, and each
+// of the signatures that were added one after another.
 func TestSignIsAcceptedByCosign(t *testing.T) {
 	cases := []struct {
 		name string

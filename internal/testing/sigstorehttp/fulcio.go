@@ -16,8 +16,8 @@ import (
 	"policy-server/internal/testing/sigstoretest"
 )
 
-// issue answers POST /api/v2/signingCert: a certificate for the key and for the e-mail address of the token, if the key
-// signed that address.
+// issue answers POST /api/v2/signingCert: a certificate for the key and for the e-mail address of
+// the token, if the key signed that address.
 func (s *Services) issue(r *http.Request) (int, http.Header, []byte, error) {
 	var request struct {
 		PublicKeyRequest struct {

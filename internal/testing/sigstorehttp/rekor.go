@@ -53,7 +53,8 @@ func logged(entry *protorekor.TransparencyLogEntry) map[string]any {
 	}
 }
 
-// canonicalEntry reads what a client proposes and returns it as the log keeps it, once its signature holds.
+// canonicalEntry reads what a client proposes and returns it as the log keeps it, once its
+// signature holds.
 func canonicalEntry(r *http.Request) ([]byte, error) {
 	var proposed bytes.Buffer
 	if _, err := proposed.ReadFrom(r.Body); err != nil {

@@ -1,6 +1,7 @@
-// Package sigstorehttp serves a throwaway Sigstore on loopback, for tests of whoever signs. Behind it is the Authority of
-// sigstoretest: it checks proofs of possession and issues real certificates, includes what it is sent in a transparency
-// log, and timestamps. It speaks the three HTTP protocols as far as signers use them.
+// Package sigstorehttp serves a throwaway Sigstore on loopback, for tests of what signs. Behind
+// it is the Authority of sigstoretest: it checks proofs of possession and issues real certificates,
+// includes what it is sent in a transparency log, and timestamps. It speaks the three HTTP
+// protocols as far as signers use them.
 package sigstorehttp
 
 import (
@@ -46,7 +47,8 @@ func Start() (*Services, error) {
 // Close stops the services.
 func (s *Services) Close() { s.server.Close() }
 
-// Token returns an identity token for an e-mail address. Nobody signed it: Fulcio here believes everybody.
+// Token returns an identity token for an e-mail address. It is not signed: Fulcio here believes
+// everybody.
 func Token(email string) string {
 	claims, err := json.Marshal(map[string]any{"iss": Issuer, "email": email, "email_verified": true})
 	if err != nil {

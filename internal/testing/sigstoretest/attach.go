@@ -65,8 +65,8 @@ func (a *Authority) SignImageLegacy(
 	return sign.AttachLayer(ctx, d, layer, opts...)
 }
 
-// AttachBundle writes a bundle as a referrer of d, which must exist, announced as cosign does. In a registry without
-// the referrers API it is added to the index under the fallback tag.
+// AttachBundle writes a bundle as a referrer of d, which must exist, announced as cosign does. In a
+// registry without the referrers API it is added to the index under the fallback tag.
 func AttachBundle(ctx context.Context, d name.Digest, content []byte, opts ...remote.Option) error {
 	return AttachReferrer(ctx, d, content, map[string]string{
 		"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": PredicateType,

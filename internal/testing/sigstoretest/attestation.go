@@ -26,8 +26,8 @@ func Attested(d name.Digest, predicateType string, predicate []byte) ([]byte, er
 	})
 }
 
-// EnvelopeLayer returns s, made by SignStatement, as a layer of an ".att" image that announces a predicate type;
-// AttachAttestation writes it.
+// EnvelopeLayer returns s, made by SignStatement, as a layer of an ".att" image that announces a
+// predicate type; AttachAttestation writes it.
 func (s *Signature) EnvelopeLayer(predicateType string) (oci.Signature, error) {
 	envelope, err := json.Marshal(dsse.Envelope{
 		PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(s.Payload),

@@ -18,7 +18,8 @@ import (
 	"policy-server/internal/testing/sigstoretest"
 )
 
-// cosign's own verification, from reference to answer, accepts attestations of the legacy layout as they are made here.
+// cosign's own verification, from reference to answer, accepts attestations of the legacy layout as
+// they are made here.
 func TestAttestationsAreAcceptedByCosign(t *testing.T) {
 	authority, material := newAuthority(t)
 	key, err := sigstoretest.NewKey()

@@ -1,7 +1,8 @@
-// Package sigstoretest is a throwaway Sigstore for tests: a certificate authority, transparency logs in both versions,
-// a certificate transparency log, a timestamp authority and a TUF repository, all keys in memory and nothing over the
-// network. It makes honest signatures in both layouts (simple-signing layers, bundles); each part of one is a field
-// that a test can exchange to make a forged one. It does not verify anything.
+// Package sigstoretest is a throwaway Sigstore for tests: a certificate authority, transparency
+// logs in both versions, a certificate transparency log, a timestamp authority and a TUF
+// repository, all keys in memory and nothing over the network. It makes honest signatures in both
+// layouts (simple-signing layers, bundles); each part of one is a field that a test can exchange to
+// make a forged one. It does not verify anything.
 package sigstoretest
 
 import (
@@ -39,7 +40,8 @@ type issuer struct {
 	key         *ecdsa.PrivateKey
 }
 
-// lifetime is how long an Authority has been there already, and for how long it stays: tests sign in the past.
+// lifetime is how long an Authority has been there already, and for how long it stays: tests sign
+// in the past.
 const lifetime = 365 * 24 * time.Hour
 
 // New returns an Authority with new keys.
@@ -74,7 +76,8 @@ func New() (*Authority, error) {
 
 func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
-// certify returns a certificate of the authority itself, signed by parent, or by itself when there is none.
+// certify returns a certificate of the authority itself, signed by parent, or by itself when there
+// is none.
 func (a *Authority) certify(parent issuer, usage x509.ExtKeyUsage, name string) (issuer, error) {
 	key, err := newKey()
 	if err != nil {
@@ -106,7 +109,8 @@ func (a *Authority) certify(parent issuer, usage x509.ExtKeyUsage, name string) 
 	return issuer{certificate: certificate, key: key}, err
 }
 
-// timestampingOnly is the extended key usage as RFC 3161 wants it: critical, which crypto/x509 does not write.
+// timestampingOnly is the extended key usage as RFC 3161 wants it: critical, which crypto/x509 does
+// not write.
 var timestampingOnly = pkix.Extension{
 	Id: []int{2, 5, 29, 37}, Critical: true,
 	Value: []byte{0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08}, // id-kp-timeStamping alone
@@ -136,7 +140,8 @@ func (a *Authority) TrustedRoot(without ...Part) ([]byte, error) {
 	return TrustedRoot(a, a, without...)
 }
 
-// TrustedRoot returns a trust root made of the certificate authority of one Authority and everything else of another.
+// TrustedRoot returns a trust root made of the certificate authority of one Authority and
+// everything else of another.
 func TrustedRoot(certificates, others *Authority, without ...Part) ([]byte, error) {
 	lacks := map[Part]bool{}
 	for _, part := range without {
@@ -170,7 +175,8 @@ func TrustedRoot(certificates, others *Authority, without ...Part) ([]byte, erro
 	return trusted.MarshalJSON()
 }
 
-// ClientTrustConfig returns the trust root as operators are given it: one document with a signing config beside it.
+// ClientTrustConfig returns the trust root as operators are given it: one document with a signing
+// config beside it.
 func (a *Authority) ClientTrustConfig() ([]byte, error) {
 	trusted, err := a.TrustedRoot()
 	if err != nil {

@@ -24,7 +24,8 @@ import (
 // GitHubIssuer is the OIDC issuer of GitHub Actions.
 const GitHubIssuer = "https://token.actions.githubusercontent.com"
 
-// Identity is what a certificate says about its holder. One of URI, Email and OtherName is set, or several to be odd.
+// Identity is what a certificate says about its holder. One of URI, Email and OtherName is set, or
+// several to be odd.
 type Identity struct {
 	URI, Email, OtherName string
 	Issuer                string         // extension .8, and .1 unless LegacyIssuer says otherwise
@@ -72,7 +73,7 @@ func (a *Authority) Issue(id Identity) (Credential, error) {
 	return credential, err
 }
 
-// Certify returns a certificate for a key, whoever has it.
+// Certify returns a certificate for a key.
 func (a *Authority) Certify(id Identity, public crypto.PublicKey) (*x509.Certificate, error) {
 	template, err := id.template()
 	if err != nil {
@@ -163,8 +164,8 @@ func (id Identity) extensions() []pkix.Extension {
 	return list
 }
 
-// logCertificate returns the extension with which the certificate transparency log promises to show the certificate,
-// signed over the certificate without it (RFC 6962, 3.2).
+// logCertificate returns the extension with which the certificate transparency log promises to show
+// the certificate, signed over the certificate without it (RFC 6962, 3.2).
 func (a *Authority) logCertificate(certificate *x509.Certificate) (pkix.Extension, error) {
 	sct := ct.SignedCertificateTimestamp{
 		SCTVersion: ct.V1,

@@ -24,7 +24,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// transparencyLog is a log of signatures, of which each entry is the second of two in a tree of its own.
+// transparencyLog is a log of signatures, of which each entry is the second of two in a tree of its
+// own.
 type transparencyLog struct {
 	key    crypto.Signer
 	origin string // the name checkpoints are signed under, and the host of its address
@@ -68,7 +69,8 @@ func dsseEntry(envelope, payload, raw, verifier []byte) body {
 	}}
 }
 
-// intotoEntry is the entry of an envelope as older clients asked for it. The signature is encoded twice.
+// intotoEntry is the entry of an envelope as older clients asked for it. The signature is encoded
+// twice.
 func intotoEntry(envelope, payload, raw, verifier []byte) body {
 	return body{"intoto", "0.0.2", object{"content": object{
 		"envelope": object{
@@ -79,7 +81,8 @@ func intotoEntry(envelope, payload, raw, verifier []byte) body {
 	}}}
 }
 
-// Log enters content, the canonical form of what a client proposed, in the first version of the log.
+// Log enters content, the canonical form of what a client proposed, in the first version of the
+// log.
 func (a *Authority) Log(content []byte, at time.Time) (*rekor.TransparencyLogEntry, error) {
 	var kind rekor.KindVersion
 	if err := json.Unmarshal(content, &struct{ Kind, APIVersion *string }{&kind.Kind, &kind.Version}); err != nil {
@@ -143,7 +146,8 @@ func (l *transparencyLog) promise(entry *rekor.TransparencyLogEntry) ([]byte, er
 	return l.key.Sign(rand.Reader, sum[:], crypto.SHA256)
 }
 
-// addTiled logs a signature over data in the second version of the log: a proof, and neither promise nor time.
+// addTiled logs a signature over data in the second version of the log: a proof, and neither
+// promise nor time.
 func (l *transparencyLog) addTiled(data, raw []byte, c Credential) (*rekor.TransparencyLogEntry, error) {
 	verifier := &tiles.Verifier{KeyDetails: common.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256}
 	if c.Certificate != nil {

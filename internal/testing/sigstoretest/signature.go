@@ -50,7 +50,8 @@ type How struct {
 	Timestamped bool // by the timestamp authority
 }
 
-// Signature is a signature with everything that was made around it. The fields may be exchanged before it is written.
+// Signature is a signature with everything that was made around it. The fields may be exchanged
+// before it is written.
 type Signature struct {
 	Payload     []byte // signed: as it is, or, of an envelope, in DSSE's encoding
 	Raw         []byte // the signature
@@ -62,7 +63,8 @@ type Signature struct {
 	envelope    bool
 }
 
-// SignPayload signs bytes as they are: a simple-signing payload, or a manifest for a bundle without envelope.
+// SignPayload signs bytes as they are: a simple-signing payload, or a manifest for a bundle without
+// envelope.
 func (a *Authority) SignPayload(c Credential, payload []byte, how How) (*Signature, error) {
 	return a.signed(c, payload, payload, how, func(raw, verifier []byte) (body, error) {
 		return hashedRekord(payload, raw, verifier), nil

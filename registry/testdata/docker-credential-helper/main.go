@@ -1,5 +1,6 @@
-// Command docker-credential-helper speaks the protocol of Docker's credential helpers for the tests: it knows one server,
-// which the variable HELPER_SERVER names, and answers for it what HELPER_ANSWER says.
+// Command docker-credential-helper speaks the protocol of Docker's credential helpers for the
+// tests: it knows one server, which the variable HELPER_SERVER names, and answers for it what
+// HELPER_ANSWER says.
 package main
 
 import (

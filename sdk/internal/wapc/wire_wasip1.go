@@ -6,8 +6,9 @@ import (
 	"unsafe"
 )
 
-// The host's functions. Pointers and lengths are 32 bits wide, texts are UTF-8 without terminator, and every
-// function returns before the guest goes on, so the host never holds a pointer the collector could free.
+// The host's functions. Pointers and lengths are 32 bits wide, texts are UTF-8 without terminator,
+// and every function returns before the guest goes on, so the host never holds a pointer the
+// collector could free.
 
 //go:wasmimport wapc __guest_request
 func guestRequest(operation, payload unsafe.Pointer)
@@ -35,8 +36,8 @@ func hostError(into unsafe.Pointer)
 
 //go:wasmexport __guest_call
 func guestCall(operationLen, payloadLen uint32) uint32 {
-	// Fresh memory for each call, although a buffer kept between calls would do for the host: strings that a
-	// policy cut out of the payload must stay what they are.
+	// Fresh memory for each call, although a buffer kept between calls would do for the host:
+	// strings that a policy cut out of the payload must stay what they are.
 	operation, payload := make([]byte, operationLen), make([]byte, payloadLen)
 	guestRequest(unsafe.Pointer(unsafe.SliceData(operation)), unsafe.Pointer(unsafe.SliceData(payload)))
 	answer, err := handle(text(operation), text(payload))
@@ -62,5 +63,5 @@ func callOut(namespace, operation, payload string) (string, error) {
 	return text(answer), nil
 }
 
-// text views bytes the host has filled, and nobody writes again, as a string.
+// text views bytes the host has filled, and does not write again, as a string.
 func text(bytes []byte) string { return unsafe.String(unsafe.SliceData(bytes), len(bytes)) }

@@ -1,8 +1,9 @@
 //go:build wasip1
 
-// Command podcommand is a policy as an author would write it in Go without any SDK: a WASI command that refuses Pods with
-// privileged containers. Settings that name a capability, {"ask":"NAMESPACE/OPERATION"}, make it ask its host first, and
-// put the answer into its message. A request that is no JSON makes it exit with code 1.
+// Command podcommand is a policy as an author would write it in Go without any SDK: a WASI command
+// that refuses Pods with privileged containers. Settings that name a capability,
+// {"ask":"NAMESPACE/OPERATION"}, make it ask its host first, and put the answer into its message. A
+// request that is no JSON makes it exit with code 1.
 package main
 
 import (
