@@ -50,10 +50,11 @@ func ExampleSet() {
 		return
 	}
 	pod, err = sdk.Set(pod, sdk.Quote("gold"), "metadata", "labels", "tier")
-	fmt.Println(pod, err)
+	fmt.Println(pod.Get("spec"), err)
+	fmt.Println(pod.Get("metadata"))
 	// Output:
-	// {"spec":{"containers":[{"name":"web"}],"securityContext":{"runAsNonRoot":true}},"metadata":{"labels":{"tier":"gold"}}}
-	// <nil>
+	// {"containers":[{"name":"web"}],"securityContext":{"runAsNonRoot":true}} <nil>
+	// {"labels":{"tier":"gold"}}
 }
 
 func ExampleValue_Each() {
