@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,7 @@ import (
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/runtime"
+	"policy-server/runtime/turns"
 	"policy-server/server"
 )
 
@@ -68,6 +70,7 @@ func newLoader(tb testing.TB, config runtime.Config) *policy.Loader {
 	return &policy.Loader{
 		Registry: client, Verifier: policy.AllowUnsignedUnsafe{}, Engine: engine,
 		Calls: hostcalls.NewDispatcher(nil, zap.NewNop()), Timeout: 10 * time.Second, Log: zap.NewNop(),
+		Turns: turns.New(turns.Config{Places: goruntime.GOMAXPROCS(0)}),
 	}
 }
 
@@ -99,7 +102,7 @@ func newEvaluator(tb testing.TB) *policy.Evaluator {
 	if err := live.Swap(tb.Context(), set); err != nil {
 		tb.Fatal(err)
 	}
-	return policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 8})
+	return policy.NewEvaluator(live, policy.EvaluatorConfig{})
 }
 
 // measured are the examples whose figures benches/README.md has. They ask nothing of the host,

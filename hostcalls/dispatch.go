@@ -25,6 +25,9 @@ type Request struct {
 	// granted; the zero value for calls that read none.
 	Reads Resource
 
+	// Local says that Perform waits for nobody outside.
+	Local bool
+
 	// Question is what a session file says of the call.
 	Question Question
 
@@ -74,7 +77,11 @@ type Caller struct {
 	log        guestLog
 	denials    denials
 	calls      int
+	wait       Wait
 }
+
+// Wait performs something that may wait for somebody outside, and does what must be done around it.
+type Wait func(ctx context.Context, perform func() ([]byte, error)) ([]byte, error)
 
 // Evaluation returns the caller for one evaluation by policy, which has grants and may read
 // resources of the cluster. One goroutine at a time may use it.
@@ -115,6 +122,9 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 	return c.Ask(ctx, request)
 }
 
+// Waiting has what may wait done by wait from now on.
+func (c *Caller) Waiting(wait Wait) { c.wait = wait }
+
 // Calls returns how many host calls were made, whatever became of them.
 func (c *Caller) Calls() int { return c.calls }
 
@@ -125,11 +135,19 @@ func (c *Caller) Ask(ctx context.Context, request Request) ([]byte, error) {
 	if err := c.checkReads(request.Reads); err != nil {
 		return nil, err
 	}
-	response, err := c.dispatcher.perform(ctx, request)
+	response, err := c.perform(ctx, request)
 	if err != nil {
 		return nil, &FailureError{Err: err}
 	}
 	return response, nil
+}
+
+// perform performs a request, by way of what is done around those that may wait.
+func (c *Caller) perform(ctx context.Context, request Request) ([]byte, error) {
+	if c.wait == nil || request.Local {
+		return c.dispatcher.perform(ctx, request)
+	}
+	return c.wait(ctx, func() ([]byte, error) { return c.dispatcher.perform(ctx, request) })
 }
 
 func unknown(namespace, operation string) error {

@@ -26,8 +26,6 @@ const (
 // Spec is what the host knows of a capability besides how it is performed.
 type Spec struct {
 	Path Path
-	// Waits says that it may wait for somebody outside: a registry, an API server, a resolver.
-	Waits bool
 	// Variants are the names under which session files know what it asks, each with the fields,
 	// separated by blanks, without which it is not complete. Other fields may be missing, which is
 	// the same as null.
@@ -38,29 +36,29 @@ type Spec struct {
 // and one [Capability] in the package that performs it.
 func Specs() []Spec {
 	return []Spec{
-		{CryptoIsCertificateTrusted, false, map[string]string{"CryptoIsCertificateTrusted": "request"}},
-		{KubernetesCanI, true, map[string]string{"KubernetesCanI": "request disable_cache"}},
-		{KubernetesGetResource, true, map[string]string{"KubernetesGetResource": "api_version kind name disable_cache"}},
-		{KubernetesListResourcesAll, true, map[string]string{
+		{CryptoIsCertificateTrusted, map[string]string{"CryptoIsCertificateTrusted": "request"}},
+		{KubernetesCanI, map[string]string{"KubernetesCanI": "request disable_cache"}},
+		{KubernetesGetResource, map[string]string{"KubernetesGetResource": "api_version kind name disable_cache"}},
+		{KubernetesListResourcesAll, map[string]string{
 			"KubernetesListResourceAll": "api_version kind",
 			// These two the host asks for policies that cannot ask by themselves.
 			"KubernetesGetResourcePluralName":                       "api_version kind",
 			"HasKubernetesListResourceAllResultChangedSinceInstant": "api_version kind since",
 		}},
-		{KubernetesListResourcesByNamespace, true, map[string]string{"KubernetesListResourceNamespace": "api_version kind namespace"}},
-		{NetLookupHost, true, map[string]string{"DNSLookupHost": "host"}},
-		{OCIManifestDigest, true, map[string]string{"OciManifestDigest": "image"}},
-		{OCIManifest, true, map[string]string{"OciManifest": "image"}},
-		{OCIManifestConfig, true, map[string]string{"OciManifestAndConfig": "image"}},
-		{OCIVerifyV1, true, map[string]string{"SigstorePubKeyVerify": "image pub_keys", "SigstoreKeylessVerify": "image keyless"}},
-		{OCIVerifyV2, true, map[string]string{
+		{KubernetesListResourcesByNamespace, map[string]string{"KubernetesListResourceNamespace": "api_version kind namespace"}},
+		{NetLookupHost, map[string]string{"DNSLookupHost": "host"}},
+		{OCIManifestDigest, map[string]string{"OciManifestDigest": "image"}},
+		{OCIManifest, map[string]string{"OciManifest": "image"}},
+		{OCIManifestConfig, map[string]string{"OciManifestAndConfig": "image"}},
+		{OCIVerifyV1, map[string]string{"SigstorePubKeyVerify": "image pub_keys", "SigstoreKeylessVerify": "image keyless"}},
+		{OCIVerifyV2, map[string]string{
 			"SigstorePubKeyVerify":        "image pub_keys",
 			"SigstoreKeylessVerify":       "image keyless",
 			"SigstoreKeylessPrefixVerify": "image keyless_prefix",
 			"SigstoreGithubActionsVerify": "image owner",
 			"SigstoreCertificateVerify":   "image certificate require_rekor_bundle",
 		}},
-		{OCIVerifyV3, true, map[string]string{"OciVerifyV3": "image demands"}},
+		{OCIVerifyV3, map[string]string{"OciVerifyV3": "image demands"}},
 	}
 }
 

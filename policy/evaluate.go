@@ -8,7 +8,9 @@ import (
 	"go.uber.org/zap"
 
 	"policy-server/admission"
+	"policy-server/hostcalls"
 	"policy-server/runtime"
+	"policy-server/runtime/turns"
 )
 
 // interrupted is what a client sees of an evaluation that took too long, in every execution mode.
@@ -30,13 +32,34 @@ func (p *Policy) evaluate(ctx context.Context, event *Event) (admission.Response
 		return p.failed(request, err)
 	}
 	host := p.host()
-	output, err := p.guest.Call(ctx, question, host.Call)
+	output, err := p.ask(ctx, question, host, event.turn)
 	event.HostCalls += host.Calls()
 	p.logPrinted(output, err)
 	if err != nil {
 		return p.failed(request, err)
 	}
 	return dialect.verdict(request, output.Payload), nil
+}
+
+// ask calls the guest. With a turn, it has a place only while the guest runs.
+func (p *Policy) ask(
+	ctx context.Context, question runtime.Question, host *hostcalls.Caller, turn *turns.Evaluation,
+) (runtime.Answer, error) {
+	if turn == nil {
+		return p.guest.Call(ctx, question, host.Call)
+	}
+	host.Waiting(func(ctx context.Context, perform func() ([]byte, error)) (answer []byte, err error) {
+		if err := turn.Park(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { // also when the capability panics
+			if late := turn.Unpark(ctx); late != nil {
+				answer, err = nil, late
+			}
+		}()
+		return perform()
+	})
+	return p.guest.CallInTurn(ctx, question, host.Call, turn)
 }
 
 // limited bounds ctx by the limit of an evaluation.

@@ -2,10 +2,12 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"policy-server/admission"
+	"policy-server/runtime/turns"
 )
 
 // Origin says through which endpoint a request came.
@@ -22,17 +24,32 @@ type UnknownError struct{ ID ID }
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown policy: %s", e.ID) }
 
-// BusyError reports a request whose time was over before an evaluation could begin.
+// BusyError reports a request that was not evaluated, because there is more to do than can be done
+// in time. Err is a *turns.RefusedError, or the context's when the request had begun and its guest
+// got no place.
 type BusyError struct {
-	InFlight int // evaluations that may run at once
-	Err      error
+	Policy ID
+	Err    error
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("no evaluation could begin in time, %d are in flight: %v", e.InFlight, e.Err)
+	var refused *turns.RefusedError
+	if errors.As(e.Err, &refused) {
+		return refused.Error()
+	}
+	return fmt.Sprintf("policy %q is too busy: its guest got no place in time: %v", e.Policy, e.Err)
 }
 
 func (e *BusyError) Unwrap() error { return e.Err }
+
+// Hint says what the operator can do; "" when there is nothing to add.
+func (e *BusyError) Hint() string {
+	var refused *turns.RefusedError
+	if errors.As(e.Err, &refused) {
+		return refused.Hint()
+	}
+	return ""
+}
 
 // evaluable is what the evaluator needs of a policy.
 type evaluable interface {
@@ -41,6 +58,9 @@ type evaluable interface {
 	evaluate(ctx context.Context, event *Event) (admission.Response, error)
 	// shape makes of the verdict what the client is told, by mode and constraints.
 	shape(verdict admission.Response) admission.Response
+	// begin lets an evaluation of event begin, once there is room for it; nil where evaluations
+	// share with none. The caller ends it.
+	begin(ctx context.Context, event *Event) (*turns.Evaluation, error)
 	// mode is the one the operator chose.
 	mode() Mode
 	// hold adds an owner, and release gives the policy up: the last owner closes it.
@@ -50,7 +70,6 @@ type evaluable interface {
 
 // EvaluatorConfig configures an Evaluator. The zero value works.
 type EvaluatorConfig struct {
-	InFlight     int      // evaluations that may run at once, at least 1; others wait
 	AlwaysAccept string   // namespace whose requests are accepted without being evaluated; "" for none
 	Observe      Observer // told of each evaluation; may be nil
 }
@@ -59,12 +78,11 @@ type EvaluatorConfig struct {
 type Evaluator struct {
 	live   *Live
 	config EvaluatorConfig
-	slots  chan struct{} // one for each evaluation that may be in flight
 }
 
 // NewEvaluator returns an evaluator for what live serves.
 func NewEvaluator(live *Live, config EvaluatorConfig) *Evaluator {
-	return &Evaluator{live: live, config: config, slots: make(chan struct{}, max(config.InFlight, 1))}
+	return &Evaluator{live: live, config: config}
 }
 
 // Evaluate answers request with policy id. A refusal is a response, also one for a policy that
@@ -107,18 +125,19 @@ func (e *Evaluator) answer(ctx context.Context, now entry, event *Event) {
 	}
 }
 
-// evaluate has p judge the request, once there is a place for it.
+// evaluate has p judge the request, once there is room for it and a place.
 func (e *Evaluator) evaluate(ctx context.Context, p evaluable, event *Event) error {
 	began := time.Now()
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		event.Waited = time.Since(began)
-		return &BusyError{cap(e.slots), ctx.Err()}
+	turn, err := p.begin(ctx, event)
+	if turn != nil {
+		defer turn.End()
 	}
 	placed := time.Now()
 	event.Waited = placed.Sub(began)
+	if err != nil {
+		return &BusyError{event.Policy, err}
+	}
+	event.turn = turn
 	verdict, err := p.evaluate(ctx, event)
 	event.Ran = time.Since(placed)
 	if err != nil {

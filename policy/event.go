@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"policy-server/admission"
+	"policy-server/runtime/turns"
 )
 
 // Event is what an evaluation has come to, told once it is over. An observer may read
@@ -25,6 +26,8 @@ type Event struct {
 	Waited    time.Duration // for a place among the evaluations in flight
 	Ran       time.Duration // from there to the verdict
 	HostCalls int           // made by the guest, whatever became of them
+
+	turn *turns.Evaluation // nil: it shares with none
 }
 
 // Observer is told of evaluations as they end, on the goroutine of each: it must be quick and safe

@@ -19,6 +19,7 @@ import (
 	"policy-server/internal/testing/guests"
 	"policy-server/policy"
 	"policy-server/registry"
+	"policy-server/runtime/turns"
 )
 
 // refusal is a Refusal: the digest was looked at.
@@ -49,6 +50,7 @@ type kept struct {
 	live     *policy.Live
 	keeper   *policy.Keeper
 	verifier *countingVerifier
+	turns    *turns.Scheduler
 }
 
 func newKept(t *testing.T) *kept {
@@ -57,6 +59,8 @@ func newKept(t *testing.T) *kept {
 	t.Cleanup(server.Close)
 	k := &kept{t: t, host: strings.TrimPrefix(server.URL, "http://"), live: new(policy.Live), verifier: new(countingVerifier)}
 	k.loader, _ = newLoader(t, k.host)
+	k.turns = turns.New(turns.Config{Places: 2})
+	k.loader.Turns = k.turns
 	k.keeper = policy.NewKeeper(*k.loader, k.live)
 	k.push("accepts")
 	t.Cleanup(func() {
@@ -305,20 +309,15 @@ func TestApply_running(t *testing.T) {
 	minute := time.Minute
 	url := guests.File(t, guests.Module(t, "sleeps"))
 	k.apply(policy.Inputs{Definitions: []policy.Definition{{ID: "p", Module: url, Timeout: &minute}}, Verifier: policy.AllowUnsignedUnsafe{}})
-	evaluator := policy.NewEvaluator(k.live, policy.EvaluatorConfig{InFlight: 1})
+	evaluator := policy.NewEvaluator(k.live, policy.EvaluatorConfig{})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
 		_, err := evaluator.Evaluate(ctx, "p", request(t, ""), policy.FromWebhook)
 		ended <- err
 	}()
-	for busy := new(policy.BusyError); ; { // until the only place is taken
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-		_, err := evaluator.Evaluate(ctx, "p", request(t, ""), policy.FromWebhook)
-		cancel()
-		if errors.As(err, &busy) {
-			break
-		}
+	for k.turns.Stats().Begun == 0 {
+		time.Sleep(time.Millisecond)
 	}
 	k.apply(policy.Inputs{})
 	select {
@@ -342,7 +341,7 @@ func TestApply_hammer(t *testing.T) {
 		}
 	}
 	k.apply(policy.Inputs{Definitions: definitions(0)})
-	evaluator := policy.NewEvaluator(k.live, policy.EvaluatorConfig{InFlight: 3})
+	evaluator := policy.NewEvaluator(k.live, policy.EvaluatorConfig{})
 	var group sync.WaitGroup
 	stop := make(chan struct{})
 	for _, id := range []policy.ID{"p", "changing", "p", "changing"} {

@@ -14,6 +14,7 @@ import (
 	"policy-server/hostcalls"
 	"policy-server/registry"
 	"policy-server/runtime"
+	"policy-server/runtime/turns"
 )
 
 // settingsTimeout is how long a policy may take to check its own settings. It is generous, because
@@ -32,6 +33,9 @@ type Loader struct {
 	Timeout  time.Duration // limit of one evaluation unless the definition has its own; 0: none
 	Sandbox  runtime.Mode  // how clean instances come about unless the definition says; runtime.ModeReset when empty
 	Log      *zap.Logger
+
+	// Turns shares the processors between policies; nil: an evaluation runs when it comes.
+	Turns *turns.Scheduler
 
 	// Verification names what Verifier accepts, for instance by a digest of the verification config
 	// and the trust root. What an earlier set serves is verified again when the name is another
@@ -193,6 +197,9 @@ func (l *Loader) bind(def Definition, m *module) *Policy {
 	p := &Policy{Definition: def, module: m, calls: l.Calls, limit: l.Timeout, log: l.Log}
 	if def.Timeout != nil {
 		p.limit = *def.Timeout
+	}
+	if l.Turns != nil {
+		p.flow = l.Turns.Flow(string(def.ID), 1)
 	}
 	return p
 }

@@ -27,6 +27,7 @@ import (
 	"policy-server/policy"
 	"policy-server/registry"
 	"policy-server/runtime"
+	"policy-server/runtime/turns"
 )
 
 // newLoader returns a loader that verifies nothing and may use plain HTTP with hosts, and what it
@@ -79,7 +80,7 @@ func serve(t *testing.T, loader *policy.Loader, definitions ...policy.Definition
 			t.Error(err)
 		}
 	})
-	return policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 4, AlwaysAccept: "trusted"})
+	return policy.NewEvaluator(live, policy.EvaluatorConfig{AlwaysAccept: "trusted"})
 }
 
 func request(t *testing.T, extra string) *admission.Request {
@@ -176,30 +177,52 @@ func TestEvaluate_clientGone(t *testing.T) {
 	}
 }
 
+// TestEvaluate_busy holds that a request which will not begin in time is refused by name, and that
+// a policy whose guests sleep or loop takes nothing of another.
 func TestEvaluate_busy(t *testing.T) {
 	loader, _ := newLoader(t)
+	scheduler := turns.New(turns.Config{Places: 1, BegunPerFlow: 2})
+	loader.Turns = scheduler
+	minute := time.Minute
 	live := new(policy.Live)
-	if err := live.Swap(t.Context(), loader.Load(t.Context(), []policy.Definition{{ID: "p", Module: guests.File(t, guests.Module(t, "sleeps"))}}, nil)); err != nil {
+	if err := live.Swap(t.Context(), loader.Load(t.Context(), []policy.Definition{
+		{ID: "sleeps", Module: guests.File(t, guests.Module(t, "sleeps")), Timeout: &minute},
+		{ID: "loops", Module: guests.File(t, guests.Module(t, "loops_forever")), Timeout: &minute},
+		{ID: "quick", Module: guests.File(t, guests.Module(t, "accepts"))},
+	}, nil)); err != nil {
 		t.Fatal(err)
 	}
-	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1})
+	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{})
 	holding, release := context.WithCancel(t.Context())
 	var held sync.WaitGroup
-	held.Go(func() { _, _ = evaluator.Evaluate(holding, "p", request(t, ""), policy.FromWebhook) })
-	for { // until the only place is taken
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, err := evaluator.Evaluate(ctx, "p", request(t, ""), policy.FromWebhook)
-		cancel()
+	for _, id := range []policy.ID{"sleeps", "sleeps", "loops", "loops"} {
+		held.Go(func() { _, _ = evaluator.Evaluate(holding, id, request(t, ""), policy.FromWebhook) })
+	}
+	for scheduler.Stats().Begun < 4 {
+		time.Sleep(time.Millisecond)
+	}
+	for _, id := range []policy.ID{"sleeps", "loops"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := evaluator.Evaluate(ctx, id, request(t, ""), policy.FromWebhook)
 		var busy *policy.BusyError
-		if errors.As(err, &busy) {
-			if busy.InFlight != 1 || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %v", err)
-			}
-			break
+		var refused *turns.RefusedError
+		if !errors.As(err, &busy) || !errors.As(err, &refused) || refused.Flow != string(id) || refused.Begun != 2 || ctx.Err() != nil {
+			t.Errorf("%s: %v, %v", id, err, ctx.Err())
 		}
+		cancel()
+	}
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		if response, err := evaluator.Evaluate(ctx, "quick", request(t, ""), policy.FromWebhook); err != nil || !response.Allowed {
+			t.Errorf("beside them: %+v, %v", response, err)
+		}
+		cancel()
 	}
 	release()
 	held.Wait()
+	if got := scheduler.Stats(); got.Begun+got.Running+got.Hungry+got.Calling+got.Queued != 0 {
+		t.Errorf("something is left: %+v", got)
+	}
 	if err := live.Retire(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -299,7 +322,7 @@ func TestLoad_fails(t *testing.T) {
 			if err := live.Swap(t.Context(), set); err != nil {
 				t.Fatal(err)
 			}
-			evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1, AlwaysAccept: "trusted"})
+			evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{AlwaysAccept: "trusted"})
 			response, err := evaluator.Evaluate(t.Context(), "p", request(t, ""), policy.FromWebhook)
 			if err != nil || response.Allowed || *response.Status.Code != 500 || !regexp.MustCompile(c.refusal).MatchString(*response.Status.Message) {
 				t.Errorf("asked all the same: %+v, %v", response.Status, err)
@@ -410,7 +433,7 @@ func TestLive_hammer(t *testing.T) {
 	if err := live.Swap(t.Context(), loader.Load(t.Context(), definitions, nil)); err != nil {
 		t.Fatal(err)
 	}
-	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 3})
+	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{})
 	var group sync.WaitGroup
 	stop := make(chan struct{})
 	for range 8 {
@@ -448,7 +471,7 @@ func TestLive_hammer(t *testing.T) {
 func TestEvaluate_unknown(t *testing.T) {
 	for name, live := range map[string]*policy.Live{"nothing served yet": new(policy.Live)} {
 		t.Run(name, func(t *testing.T) {
-			_, err := policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1, AlwaysAccept: "trusted"}).Evaluate(t.Context(), "p", request(t, `,"namespace":"trusted"`), policy.FromWebhook)
+			_, err := policy.NewEvaluator(live, policy.EvaluatorConfig{AlwaysAccept: "trusted"}).Evaluate(t.Context(), "p", request(t, `,"namespace":"trusted"`), policy.FromWebhook)
 			if err == nil || err.Error() != "unknown policy: p" {
 				t.Errorf("got %v", err)
 			}
@@ -488,7 +511,7 @@ func TestLoadUnverifiedUnsafe(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if got := answer(t, policy.NewEvaluator(live, policy.EvaluatorConfig{InFlight: 1}), policy.FromWebhook, ""); got != allowed {
+	if got := answer(t, policy.NewEvaluator(live, policy.EvaluatorConfig{}), policy.FromWebhook, ""); got != allowed {
 		t.Errorf("got %s", got)
 	}
 }

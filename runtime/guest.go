@@ -99,6 +99,19 @@ func (g *Guest) Call(ctx context.Context, q Question, host HostCall) (Answer, er
 	return g.module.run(ctx, g.pool.Take, q, host)
 }
 
+// Turn is a call's place among those that may run guest code at once.
+type Turn = sandbox.Turn
+
+// CallInTurn is Call for a caller that shares places with others: turn has one now, gives it up and
+// takes it again as the call goes on, and may have none in the end.
+func (g *Guest) CallInTurn(ctx context.Context, q Question, host HostCall, turn Turn) (Answer, error) {
+	start := func(ctx context.Context, call sandbox.Call) (*sandbox.Instance, error) {
+		call.Turn = turn
+		return g.pool.Take(ctx, call)
+	}
+	return g.module.run(ctx, start, q, host)
+}
+
 // Stats returns the guest's statistics. The caller may keep them.
 func (g *Guest) Stats() Stats { return g.pool.Stats() }
 

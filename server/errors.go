@@ -62,11 +62,22 @@ func failureOf(err error) failure {
 	case errors.As(err, &unknown):
 		return failure{http.StatusNotFound, err.Error()}
 	case errors.As(err, &busy) && !errors.Is(err, context.Canceled):
-		return failure{http.StatusServiceUnavailable, err.Error()}
+		return failure{http.StatusServiceUnavailable, withHint(busy)}
 	case errors.Is(err, context.Canceled): // the client went away: nobody reads this
 		return failure{statusClientGone, "client closed the request"}
 	}
 	return failure{http.StatusInternalServerError, somethingWrong}
+}
+
+// withHint is the text of an error that a client gets, with what its operator can do.
+func withHint(err interface {
+	error
+	Hint() string
+}) string {
+	if hint := err.Hint(); hint != "" {
+		return err.Error() + ". " + hint
+	}
+	return err.Error()
 }
 
 // statusClientGone is what logs conventionally call a request whose client did not wait.

@@ -58,7 +58,7 @@ func byName(ctx context.Context, id policy.ID, r *admission.Request, origin poli
 		deadline, ok := ctx.Deadline()
 		return admission.Reject(r.UID(), fmt.Sprintf("%t, %s", ok, time.Until(deadline).Round(time.Second)), 400), nil
 	case "busy":
-		return admission.Response{}, &policy.BusyError{InFlight: 2, Err: context.DeadlineExceeded}
+		return admission.Response{}, &policy.BusyError{Policy: "busy", Err: context.DeadlineExceeded}
 	case "broken":
 		return admission.Response{}, errors.New("the secret reason")
 	case "gone":
@@ -165,7 +165,7 @@ func TestFailures(t *testing.T) {
 		"two segments":           {"/validate/group/member", json, review, 404, ""},
 		"name is not UTF-8":      {"/validate/%ff", json, review, 400, "Invalid URL: Invalid UTF-8 in `policy_id`"},
 		"name with two slashes":  {"/validate/a%2Fb%2Fc", json, review, 500, "Something went wrong"},
-		"no place for it":        {"/validate/busy", json, review, 503, "no evaluation could begin in time, 2 are in flight: context deadline exceeded"},
+		"no place for it":        {"/validate/busy", json, review, 503, "policy \"busy\" is too busy: its guest got no place in time: context deadline exceeded"},
 		"a failure of ours":      {"/validate/broken", json, review, 500, "Something went wrong"},
 		"a defect of ours":       {"/validate/panics", json, review, 500, "Something went wrong"},
 		"the client has gone":    {"/validate/gone", json, review, 499, "client closed the request"},

@@ -23,6 +23,7 @@ type options struct {
 	port             uint16
 	readinessPort    uint16
 	workers          int
+	perPolicy        int
 	policies         string
 	downloadDir      string
 	sigstoreCache    string
@@ -65,7 +66,7 @@ func table() []option {
 			set: func(o *options, text string) (err error) { o.port, err = parsePort(text); return err }},
 		{flag: "readiness-probe-port", env: "KUBEWARDEN_READINESS_PROBE_PORT", fallback: "8081", placeholder: "PORT", help: "port of the readiness probe, always plain HTTP",
 			set: func(o *options, text string) (err error) { o.readinessPort, err = parsePort(text); return err }},
-		{flag: "workers", env: "KUBEWARDEN_WORKERS", fallback: strconv.Itoa(goruntime.NumCPU()), placeholder: "N", help: "how many evaluations may run at once; others wait",
+		{flag: "workers", env: "KUBEWARDEN_WORKERS", fallback: strconv.Itoa(goruntime.NumCPU()), placeholder: "N", help: "on how many processors guests run at once; they are shared between policies by what each has used",
 			set: func(o *options, text string) (err error) { o.workers, err = parseWorkers(text); return err }},
 		{flag: "cert-file", env: "KUBEWARDEN_CERT_FILE", placeholder: "FILE", help: "server certificate, PEM"},
 		{flag: "key-file", env: "KUBEWARDEN_KEY_FILE", placeholder: "FILE", help: "server key, PEM"},
@@ -111,6 +112,8 @@ func table() []option {
 			set: func(o *options, text string) error { o.sandbox = runtime.Mode(text); return nil }},
 		{flag: "memory-limit", env: "KUBEWARDEN_MEMORY_LIMIT", fallback: "134217728", placeholder: "BYTES", help: "how large the memory of one sandbox may get",
 			set: func(o *options, text string) (err error) { o.memoryLimit, err = parseBytes(text); return err }},
+		{flag: "evaluations-per-policy", env: "KUBEWARDEN_EVALUATIONS_PER_POLICY", fallback: "64", placeholder: "N", help: "how many evaluations of one policy may have begun, those that wait in host calls included; others wait",
+			set: func(o *options, text string) (err error) { o.perPolicy, err = parseWorkers(text); return err }},
 		{flag: "compile-cache-dir", env: "KUBEWARDEN_COMPILE_CACHE_DIR", placeholder: "DIR", help: "where compiled modules are kept from one start to the next (default: compiled, in the download directory)",
 			set: func(o *options, text string) error { o.codeFolder = text; return nil }},
 		{flag: "image-verification-cache-ttl", env: "KUBEWARDEN_IMAGE_VERIFICATION_CACHE_TTL", fallback: "300", placeholder: "SECONDS", help: "how long an image that was verified for a policy counts as verified, by digest and constraints; 0: not at all",

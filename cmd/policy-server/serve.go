@@ -23,6 +23,7 @@ import (
 	"policy-server/registry/trust"
 	"policy-server/registry/verify"
 	"policy-server/runtime"
+	"policy-server/runtime/turns"
 	"policy-server/server"
 )
 
@@ -85,6 +86,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		Timeout:  timeLimit(o, log),
 		Sandbox:  o.sandbox,
 		Log:      log,
+		Turns:    turns.New(turns.Config{Places: o.workers, BegunPerFlow: o.perPolicy}),
 	}, live)
 	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
 	if err := keeper.Apply(ctx, inputs); err != nil {
@@ -95,7 +97,6 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		Readiness: join(o.address, o.readinessPort),
 		Retire:    live.Retire,
 	}, policy.NewEvaluator(live, policy.EvaluatorConfig{
-		InFlight:     o.workers,
 		AlwaysAccept: o.alwaysAccept,
 		Observe:      server.LogEvaluations(log),
 	}), log).Run(ctx)

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"runtime/sandbox":         {"runtime/wasm"},
 	"runtime/wapc":            {"runtime/sandbox"},
 	"runtime/wasi":            {"runtime/sandbox"},
-	"policy":                  {"admission", "hostcalls", "registry", "runtime", "runtime/wasm"},
+	"policy":                  {"admission", "runtime/turns", "hostcalls", "registry", "runtime", "runtime/wasm"},
 	"server":                  {"admission", "policy"},
 }
 

@@ -19,6 +19,18 @@ type Call struct {
 
 	Host    HostCall // serves the guest's host calls; nil: each fails inside the guest
 	Session any      // what the protocol keeps of the call: [Instance.Session]
+	Turn    Turn     // the call's place among those that run guests; nil: it always has one
+}
+
+// Turn is a call's place among those that may run guest code at once (package turns). Its errors
+// are those of contexts that ended, which also end the guest.
+type Turn interface {
+	// Tick is called every so often while the guest runs. It may give the place to others
+	// meanwhile.
+	Tick(ctx context.Context) error
+	// Release gives the place up while the guest sleeps, and Acquire takes one again.
+	Release()
+	Acquire(ctx context.Context) error
 }
 
 // config describes to wazero what is around i. wazero is told once, when an instance is made, and a

@@ -40,6 +40,9 @@ const turn = time.Millisecond
 func tick(ctx context.Context, mod api.Module, _ []uint64) {
 	i := instanceOf(ctx)
 	stopIfDone(i.ctx)
+	if i.call.Turn != nil && i.call.Turn.Tick(i.ctx) != nil {
+		stopIfDone(i.ctx)
+	}
 	if now := time.Now(); now.Sub(i.turn) >= turn {
 		i.turn = now
 		goruntime.Gosched()
@@ -72,14 +75,20 @@ func stopIfDone(ctx context.Context) {
 	}
 }
 
-// sleep is WASI's sleep. When the call's context ends it does not return to the guest: there it
-// could fall asleep again.
+// sleep is WASI's sleep. A guest that sleeps has no place. When the call's context ends it does not
+// return to the guest: there it could fall asleep again.
 func (i *Instance) sleep(ns int64) {
+	if i.call.Turn != nil {
+		i.call.Turn.Release()
+	}
 	timer := time.NewTimer(time.Duration(ns))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-i.ctx.Done():
+		stopIfDone(i.ctx)
+	}
+	if i.call.Turn != nil && i.call.Turn.Acquire(i.ctx) != nil {
 		stopIfDone(i.ctx)
 	}
 }
