@@ -36,6 +36,9 @@ func (p *Policy) evaluate(ctx context.Context, event *Event) (admission.Response
 	event.HostCalls += host.Calls()
 	p.logPrinted(output, err)
 	if err != nil {
+		if starved := event.turn.Starved(); starved != nil {
+			return admission.Response{}, &BusyError{p.ID, starved} // what others hold is not its fault
+		}
 		return p.failed(request, err)
 	}
 	return dialect.verdict(request, output.Payload), nil

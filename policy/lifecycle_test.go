@@ -177,6 +177,42 @@ func TestEvaluate_clientGone(t *testing.T) {
 	}
 }
 
+// TestEvaluate_noMemory holds that a guest which runs out of memory because others hold the rest is
+// not blamed for it, and that it is blamed when it wants more than it may have.
+func TestEvaluate_noMemory(t *testing.T) {
+	loader, _ := newLoader(t)
+	const budget = 64 << 20
+	scheduler := turns.New(turns.Config{Places: 2, Memory: budget})
+	loader.Turns = scheduler
+	minute := time.Minute
+	evaluator := serve(t, loader,
+		policy.Definition{ID: "sleeps", Module: guests.File(t, guests.Module(t, "sleeps")), Timeout: &minute},
+		policy.Definition{ID: "hungry", Module: guests.File(t, guests.Module(t, "traps_without_memory"))},
+		policy.Definition{ID: "modest", Module: guests.File(t, guests.Module(t, "traps_without_memory")), MemoryLimit: 32 << 20},
+	)
+	holding, release := context.WithCancel(t.Context())
+	var held sync.WaitGroup
+	held.Go(func() { _, _ = evaluator.Evaluate(holding, "sleeps", request(t, ""), policy.FromWebhook) })
+	for scheduler.Stats().Begun == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	_, err := evaluator.Evaluate(t.Context(), "hungry", request(t, ""), policy.FromWebhook)
+	var busy *policy.BusyError
+	var refused *turns.RefusedError
+	if !errors.As(err, &busy) || !errors.As(err, &refused) || refused.Reason != turns.NotGrown || refused.Flow != "hungry" {
+		t.Errorf("more than there is: %v", err)
+	}
+	response, err := evaluator.Evaluate(t.Context(), "modest", request(t, ""), policy.FromWebhook)
+	if err != nil || response.Allowed || *response.Status.Code != 500 {
+		t.Errorf("more than it may have: %+v, %v", response.Status, err)
+	}
+	release()
+	held.Wait()
+	if got := scheduler.Stats(); got.Memory != 0 || got.Begun != 0 {
+		t.Errorf("something is left: %+v", got)
+	}
+}
+
 // TestEvaluate_busy holds that a request which will not begin in time is refused by name, and that
 // a policy whose guests sleep or loop takes nothing of another.
 func TestEvaluate_busy(t *testing.T) {

@@ -44,7 +44,7 @@ func (p *Policy) begin(ctx context.Context, event *Event) (*turns.Evaluation, er
 	if p.flow == nil {
 		return nil, ctx.Err()
 	}
-	request := turns.Request{Class: turns.Webhook}
+	request := turns.Request{Class: turns.Webhook, Cost: p.guest.StartBytes()}
 	if event.Origin == FromAudit {
 		request.Class = turns.Audit
 	}

@@ -26,6 +26,10 @@ type Config struct {
 	// it is removed and compiled again.
 	CodeFolder string
 
+	// IdleMemory is how many bytes all instances together may hold that wait for a call. Beyond it
+	// those are given up that have waited longest. Default 256 MiB.
+	IdleMemory int64
+
 	// PrintLimit is how many bytes are kept of what a guest prints during one call. Default 4 KiB.
 	PrintLimit int
 }
@@ -37,6 +41,7 @@ const (
 	defaultOutputLimit   = 16 << 20
 	defaultHostCallLimit = 4 << 20
 	defaultPrintLimit    = 4 << 10
+	defaultIdleMemory    = 256 << 20
 
 	maxMemoryLimit = 4 << 30 // what 32 bits address
 )
@@ -46,6 +51,9 @@ func (c Config) limits() (sandbox.Limits, error) {
 	if c.MemoryLimit < 0 || c.MemoryLimit > maxMemoryLimit || c.MemoryLimit > 0 && c.MemoryLimit < sandbox.PageSize {
 		return sandbox.Limits{}, fmt.Errorf("memory limit %d: must be from %d to %d bytes",
 			c.MemoryLimit, sandbox.PageSize, maxMemoryLimit)
+	}
+	if c.IdleMemory < 0 {
+		return sandbox.Limits{}, fmt.Errorf("idle memory %d: must not be negative", c.IdleMemory)
 	}
 	for _, limit := range []struct {
 		name  string

@@ -66,6 +66,7 @@ var corpus = []struct {
 	{guest: "error_without_text", want: `call: No error message set for call failure printed ""`},
 	{guest: "no_response", want: `call: No error message OR response set for call success printed ""`},
 	{guest: "answers_too_much", want: `call: response of 16777217 bytes exceeds the limit of 16777216 bytes printed ""`},
+	{guest: "traps_without_memory", want: `call: wasm trap: unreachable printed ""`},
 	{guest: "traps", want: `call: wasm trap: unreachable printed ""`},
 	{guest: "traps_after_print", want: `call: wasm trap: unreachable printed "panic: out of luck :-("`},
 	{guest: "traps_in_settings", want: accepted, settings: `call: wasm trap: unreachable printed ""`},

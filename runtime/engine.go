@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -34,8 +35,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
+	idle := sandbox.NewIdleMemory(cmp.Or(cfg.IdleMemory, defaultIdleMemory))
 	for name, p := range protocols() {
-		engine, err := sandbox.Open(ctx, limits, p.abi, e.cache)
+		engine, err := sandbox.Open(ctx, limits, p.abi, e.cache, idle)
 		if err != nil {
 			return nil, fmt.Errorf("open engine for %s: %w", name, errors.Join(err, e.Close(ctx)))
 		}

@@ -112,6 +112,9 @@ func (g *Guest) CallInTurn(ctx context.Context, q Question, host HostCall, turn 
 	return g.module.run(ctx, start, q, host)
 }
 
+// StartBytes returns how many bytes of memory an instance of the guest starts with.
+func (g *Guest) StartBytes() int64 { return g.pool.StartBytes() }
+
 // Stats returns the guest's statistics. The caller may keep them.
 func (g *Guest) Stats() Stats { return g.pool.Stats() }
 

@@ -39,6 +39,7 @@ type options struct {
 	logFormat        logs.Format
 	continueOnErrors bool
 	sandbox          runtime.Mode
+	memoryBudget     int64
 	memoryLimit      int64
 	codeFolder       string
 	imageCache       oci.CacheConfig
@@ -112,6 +113,8 @@ func table() []option {
 			set: func(o *options, text string) error { o.sandbox = runtime.Mode(text); return nil }},
 		{flag: "memory-limit", env: "KUBEWARDEN_MEMORY_LIMIT", fallback: "134217728", placeholder: "BYTES", help: "how large the memory of one sandbox may get",
 			set: func(o *options, text string) (err error) { o.memoryLimit, err = parseBytes(text); return err }},
+		{flag: "memory-budget", env: "KUBEWARDEN_MEMORY_BUDGET", fallback: "0", placeholder: "BYTES", help: "how much memory all sandboxes together may hold; 0: half of the container's limit, or of the machine's memory",
+			set: func(o *options, text string) (err error) { o.memoryBudget, err = parseBudget(text); return err }},
 		{flag: "evaluations-per-policy", env: "KUBEWARDEN_EVALUATIONS_PER_POLICY", fallback: "64", placeholder: "N", help: "how many evaluations of one policy may have begun, those that wait in host calls included; others wait",
 			set: func(o *options, text string) (err error) { o.perPolicy, err = parseWorkers(text); return err }},
 		{flag: "compile-cache-dir", env: "KUBEWARDEN_COMPILE_CACHE_DIR", placeholder: "DIR", help: "where compiled modules are kept from one start to the next (default: compiled, in the download directory)",

@@ -49,6 +49,8 @@ func TestUsageErrors(t *testing.T) {
 		"port out of range":   {[]string{"--port", "65536"}, "error: invalid value '65536' for '--port <PORT>': not a port; legal: 0 to 65535"},
 		"no workers":          {[]string{"--workers", "0"}, "error: invalid value '0' for '--workers <N>': not a number of evaluations; legal: 1 to 65536"},
 		"workers are words":   {[]string{"--workers", "many"}, "error: invalid value 'many' for '--workers <N>'"},
+		"budget too small":    {[]string{"--memory-budget", "1"}, "error: invalid value '1' for '--memory-budget <BYTES>': legal: 0 for half of the memory there is, or 1048576 to 1125899906842624 bytes"},
+		"budget in words":     {[]string{"--memory-budget", "1Gi"}, "error: invalid value '1Gi' for '--memory-budget <BYTES>': not a number of bytes"},
 		"no memory":           {[]string{"--memory-limit", "1"}, "error: invalid value '1' for '--memory-limit <BYTES>': not a number of bytes; legal: 65536 to 4294967296"},
 		"cache of years":      {[]string{"--image-verification-cache-ttl", "90000"}, "error: invalid value '90000' for '--image-verification-cache-ttl <SECONDS>': not a number of seconds; legal: 0 to 86400"},
 		"cache for ever":      {[]string{"--image-verification-cache-tag-ttl", "-1"}, "error: invalid value '-1' for '--image-verification-cache-tag-ttl <SECONDS>': not a number of seconds"},

@@ -52,8 +52,11 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	// Guests may keep as many processors busy as there are evaluations: one more lets timers and
 	// the network go on.
 	goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), o.workers+1))
+	budget := findMemoryBudget(o)
+	budget.log(log, o.memoryLimit)
 	engine, err := runtime.Open(ctx, runtime.Config{
 		MemoryLimit: o.memoryLimit,
+		IdleMemory:  budget.idle(),
 		CodeFolder:  cmp.Or(o.codeFolder, filepath.Join(o.downloadDir, "compiled")),
 	})
 	if err != nil {
@@ -86,12 +89,13 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		Timeout:  timeLimit(o, log),
 		Sandbox:  o.sandbox,
 		Log:      log,
-		Turns:    turns.New(turns.Config{Places: o.workers, BegunPerFlow: o.perPolicy}),
+		Turns:    turns.New(turns.Config{Places: o.workers, BegunPerFlow: o.perPolicy, Memory: budget.running()}),
 	}, live)
 	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
 	if err := keeper.Apply(ctx, inputs); err != nil {
 		return calledOff(ctx, err)
 	}
+	budget.tuneCollector()
 	return server.New(server.Config{
 		Address:   join(o.address, o.port),
 		Readiness: join(o.address, o.readinessPort),

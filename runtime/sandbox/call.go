@@ -31,6 +31,10 @@ type Turn interface {
 	// Release gives the place up while the guest sleeps, and Acquire takes one again.
 	Release()
 	Acquire(ctx context.Context) error
+	// Grow is asked before the memory holds so many bytes more than an instance starts with
+	// ([Pool.StartBytes]), and told when it holds so many fewer. If it says no, the guest is refused
+	// the growth.
+	Grow(bytes int64) bool
 }
 
 // config describes to wazero what is around i. wazero is told once, when an instance is made, and a

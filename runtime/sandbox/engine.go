@@ -25,6 +25,7 @@ type Engine struct {
 	limits   Limits
 	abi      ABI
 	cache    *CodeCache // nil: none
+	idle     *IdleMemory
 	wazero   wazero.Runtime
 	launcher wazero.CompiledModule                        // nil unless guests are commands
 	offered  map[string]map[string]api.FunctionDefinition // import module, then function
@@ -39,9 +40,9 @@ type Engine struct {
 	closeSystem sync.Once
 }
 
-// Open starts an engine. Without a cache every module is compiled anew. The caller closes the
-// engine, and the cache after it.
-func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engine, error) {
+// Open starts an engine, whose idle instances are bounded by idle. Without a cache every module is
+// compiled anew. The caller closes the engine, and the cache after it.
+func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache, idle *IdleMemory) (*Engine, error) {
 	config := wazero.NewRuntimeConfig().
 		WithCoreFeatures(features).
 		WithMemoryLimitPages(min(limits.MemoryPages+1, maxPages)). // the spare one is for rewind
@@ -53,6 +54,7 @@ func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache) (*Engin
 		limits:  limits,
 		abi:     abi,
 		cache:   cache,
+		idle:    idle,
 		wazero:  wazero.NewRuntimeWithConfig(ctx, config),
 		offered: map[string]map[string]api.FunctionDefinition{},
 		system:  openSystem(),
@@ -110,12 +112,14 @@ func (e *Engine) addPool(p *Pool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.pools[p] = struct{}{}
+	e.idle.add(p)
 }
 
 func (e *Engine) removePool(p *Pool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.pools, p)
+	e.idle.remove(p)
 }
 
 // takeScratch returns bytes for a memory to begin in. The pages of such a memory are in use

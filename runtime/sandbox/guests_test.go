@@ -12,7 +12,15 @@ import (
 // memory.
 func compileGuest(t testing.TB, guest string, abi sandbox.ABI, pages uint32) (*sandbox.Program, error) {
 	t.Helper()
-	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: pages, Output: 1, HostCall: 1, Print: 1}, abi, nil)
+	return compileGuestIn(t, guest, abi, pages, sandbox.NewIdleMemory(1<<30))
+}
+
+// compileGuestIn does so in an engine whose idle instances are bounded by idle.
+func compileGuestIn(
+	t testing.TB, guest string, abi sandbox.ABI, pages uint32, idle *sandbox.IdleMemory,
+) (*sandbox.Program, error) {
+	t.Helper()
+	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: pages, Output: 1, HostCall: 1, Print: 1}, abi, nil, idle)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,101 @@ package sandbox
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// IdleMemory bounds what the idle instances of all engines that share it hold. Beyond it, those go
+// that have been idle for longest. Goroutines may share it.
+type IdleMemory struct {
+	limit int64        // bytes
+	held  atomic.Int64 // bytes
+
+	mu    sync.Mutex         // guards pools; held while one gives an instance up
+	pools map[*Pool]struct{} // those that are open
+}
+
+// NewIdleMemory returns a bound of so many bytes.
+func NewIdleMemory(bytes int64) *IdleMemory {
+	return &IdleMemory{limit: bytes, pools: map[*Pool]struct{}{}}
+}
+
+// Held returns how many bytes idle instances hold.
+func (m *IdleMemory) Held() int64 { return m.held.Load() }
+
+func (m *IdleMemory) add(p *Pool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pools[p] = struct{}{}
+}
+
+func (m *IdleMemory) remove(p *Pool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.pools, p)
+}
+
+// trim gives up instances until what is left is within the bound.
+func (m *IdleMemory) trim() {
+	if m.held.Load() <= m.limit {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.held.Load() > m.limit {
+		var oldest *Pool
+		var since time.Time
+		for p := range m.pools {
+			if s, idle := p.idleSince(); idle && (oldest == nil || s.Before(since)) {
+				oldest, since = p, s
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		oldest.giveUpOldest()
+	}
+}
 
 // idler is an instance that waits for a call.
 type idler struct {
 	instance *Instance
+	bytes    int64 // it holds
 	since    time.Time
+}
+
+// idleSince tells since when the instance waits that has waited longest.
+func (p *Pool) idleSince() (since time.Time, idle bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return time.Time{}, false
+	}
+	return p.idle[0].since, true
+}
+
+// giveUpOldest gives up the instance that has waited longest, if there still is one.
+func (p *Pool) giveUpOldest() {
+	p.mu.Lock()
+	var oldest []idler
+	if len(p.idle) > 0 {
+		oldest = p.withdraw(1)
+	}
+	p.mu.Unlock()
+	for _, i := range oldest {
+		p.discard(i.instance, DiscardIdle)
+	}
+}
+
+// withdraw takes the n instances that have waited longest. The caller holds mu.
+func (p *Pool) withdraw(n int) []idler {
+	taken := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
+	for _, i := range taken {
+		p.program.engine.idle.held.Add(-i.bytes)
+	}
+	return taken
 }
 
 // takeIdle returns an instance that waits, or nil if there is none that may be used.
@@ -19,10 +107,11 @@ func (p *Pool) takeIdle() *Instance {
 	if last < 0 || p.fresh {
 		return nil
 	}
-	i := p.idle[last].instance
+	taken := p.idle[last]
 	p.idle[last] = idler{}
 	p.idle = p.idle[:last]
-	return i
+	p.program.engine.idle.held.Add(-taken.bytes)
+	return taken.instance
 }
 
 // giveBack resets an instance and keeps it, or gives it up.
@@ -34,6 +123,7 @@ func (p *Pool) giveBack(i *Instance) {
 	}
 	p.countReset()
 	p.keep(i)
+	p.program.engine.idle.trim()
 }
 
 func (p *Pool) countReset() {
@@ -44,9 +134,11 @@ func (p *Pool) countReset() {
 
 // keep lets an instance that was reset wait for a call.
 func (p *Pool) keep(i *Instance) {
+	bytes := i.own()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.idle = append(p.idle, idler{i, time.Now()})
+	p.idle = append(p.idle, idler{i, bytes, time.Now()})
+	p.program.engine.idle.held.Add(bytes)
 	if p.trimmer == nil {
 		p.trimmer = time.AfterFunc(p.cfg.Idle, p.trim)
 	}
@@ -70,8 +162,7 @@ func (p *Pool) takeExpired(now time.Time) []idler {
 	for n < len(p.idle) && now.Sub(p.idle[n].since) >= p.cfg.Idle {
 		n++
 	}
-	expired := slices.Clone(p.idle[:n])
-	p.idle = slices.Delete(p.idle, 0, n)
+	expired := p.withdraw(n)
 	if p.trimmer = nil; len(p.idle) > 0 {
 		p.trimmer = time.AfterFunc(p.idle[0].since.Add(p.cfg.Idle).Sub(now), p.trim)
 	}

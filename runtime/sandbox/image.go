@@ -58,6 +58,7 @@ func (i *Instance) adopt(img *image, heap *heapStore) error {
 	if img.content == nil {
 		return i.reset()
 	}
+	i.linear.start = uint64(len(img.content.bytes))
 	// Where the system has no address space left, copying still works.
 	heap.image = img.content.bytes
 	if img.content.method != ResetCopy {
@@ -92,4 +93,16 @@ func (i *Instance) reset() error {
 	i.warmingUp, i.warmUpHost, i.refused, i.descriptors, i.fault = false, nil, false, false, nil
 	i.ctx, i.call = nil, Call{}
 	return nil
+}
+
+// own is how many bytes of memory i has for itself after a reset.
+func (i *Instance) own() int64 {
+	content := i.image.content
+	if content == nil {
+		return 0
+	}
+	if i.held != nil {
+		return i.linear.store.own() + int64(len(content.bytes))
+	}
+	return i.linear.store.own()
 }

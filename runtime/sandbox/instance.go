@@ -47,9 +47,10 @@ func (p *Program) newInstance(c Call, s store, limit uint64) *Instance {
 	i := &Instance{
 		program:   p,
 		call:      c,
-		linear:    &linear{store: s, limit: min(limit, p.memoryMax*PageSize)},
+		linear:    &linear{store: s, limit: min(limit, p.memoryMax*PageSize), start: p.memoryMin * PageSize},
 		functions: make([]api.Function, len(p.engine.abi.Exports)),
 	}
+	i.linear.owner = i
 	// wazero hands one context to all host functions of a call. This one is made once and carries
 	// the instance alone, which has the call's own context: so a call allocates none.
 	i.self = context.WithValue(context.Background(), instanceKey{}, i)

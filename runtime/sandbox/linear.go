@@ -12,6 +12,8 @@ import (
 type linear struct {
 	store      store
 	limit      uint64 // bytes; wazero knows of a page more
+	start      uint64 // bytes that its instance starts with; only what is beyond is asked for
+	owner      *Instance
 	b          []byte // what the instance has now
 	installing bool
 }
@@ -23,6 +25,8 @@ type store interface {
 	grow(size uint64) []byte
 	// rewind returns the memory with the image's content and size. It may move.
 	rewind() ([]byte, error)
+	// own is how many bytes of its own it has after a rewind, those shared with others apart.
+	own() int64
 	// free gives the bytes back. It may be called again.
 	free()
 }
@@ -35,9 +39,16 @@ func (l *linear) Reallocate(size uint64) []byte {
 	if size > l.limit {
 		return nil
 	}
+	beyond := int64(max(size, l.start) - max(uint64(len(l.b)), l.start))
+	turn := l.owner.call.Turn
+	if turn != nil && beyond > 0 && !turn.Grow(beyond) {
+		return nil
+	}
 	b := l.store.grow(size)
 	if b != nil {
 		l.b = b
+	} else if turn != nil && beyond > 0 {
+		turn.Grow(-beyond)
 	}
 	return b
 }
@@ -121,6 +132,8 @@ func (s *heapStore) rewind() ([]byte, error) {
 	copyInPieces(s.b, s.image)
 	return s.b, nil
 }
+
+func (s *heapStore) own() int64 { return int64(cap(s.b)) }
 
 func (s *heapStore) free() {
 	if s.b != nil && s.spent != nil {

@@ -23,6 +23,7 @@ type mappedStore struct {
 	b        []byte // what the memory has now
 	image    *content
 	rewinds  int
+	written  int64 // bytes in pages of its own after the last rewind
 	scan     pageScan
 }
 
@@ -93,6 +94,7 @@ func (m *mappedStore) restore(size int) error {
 		m.b = m.b[:kept]
 	}
 	m.rewinds++
+	m.written = 0
 	if m.rewinds%sweepEvery == 0 {
 		return m.eachWritten(m.reserved[:m.usable], m.sweepRange)
 	}
@@ -116,6 +118,7 @@ func (m *mappedStore) copyRange(start, end int) error {
 	image = image[:min(len(image), end-start)]
 	copyInPieces(m.reserved[start:end], image)
 	clear(m.reserved[start+len(image) : end])
+	m.written += int64(end - start)
 	return nil
 }
 
@@ -152,6 +155,8 @@ func (m *mappedStore) isImage(start, end int) bool {
 func (m *mappedStore) imageFrom(start int) []byte {
 	return m.image.bytes[min(start, len(m.image.bytes)):]
 }
+
+func (m *mappedStore) own() int64 { return m.written }
 
 // free unmaps the memory.
 func (m *mappedStore) free() {

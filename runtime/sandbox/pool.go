@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,7 +30,8 @@ const defaultIdle = time.Minute
 type Pool struct {
 	program *Program
 	cfg     PoolConfig
-	limit   uint64 // bytes of memory
+	limit   uint64       // bytes of memory
+	start   atomic.Int64 // bytes of memory its instances start with
 	images  images
 	gate    gate
 
@@ -68,6 +70,7 @@ func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 		making:  make(chan struct{}, 1),
 		stats:   Stats{Discards: map[Discard]uint64{}},
 	}
+	pool.start.Store(int64(p.memoryMin * PageSize))
 	pool.images = p.engine.abi.Kind.images(pool)
 	switch {
 	case cfg.Mode == ModeFresh:
@@ -78,6 +81,9 @@ func (p *Program) NewPool(cfg PoolConfig) (*Pool, error) {
 	p.engine.addPool(pool)
 	return pool, nil
 }
+
+// StartBytes returns how many bytes of memory an instance starts with.
+func (p *Pool) StartBytes() int64 { return p.start.Load() }
 
 // Take returns a clean instance: one whose state is exactly the image's, or in fresh mode a new one
 // whose init functions have run. Errors are those of [Program.Start]. The caller releases the
@@ -202,8 +208,10 @@ func (p *Pool) countImage(img *image) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.ImageBytes, p.stats.Method = 0, ""
+	p.start.Store(int64(p.program.memoryMin * PageSize))
 	if img != nil && img.content != nil {
 		p.stats.ImageBytes, p.stats.Method = len(img.content.bytes), img.content.method
+		p.start.Store(int64(len(img.content.bytes)))
 	}
 }
 
@@ -221,9 +229,9 @@ func (p *Pool) Close(ctx context.Context) error {
 	if err := p.gate.close(ctx); err != nil {
 		return fmt.Errorf("guest: wait for running calls: %w", err)
 	}
+	p.program.engine.removePool(p) // no other pool's instances make room in this one any more
 	p.mu.Lock()
-	idle := p.idle
-	p.idle = nil
+	idle := p.withdraw(len(p.idle))
 	if p.trimmer != nil {
 		p.trimmer.Stop()
 	}
@@ -232,7 +240,6 @@ func (p *Pool) Close(ctx context.Context) error {
 		p.discard(i.instance, DiscardIdle)
 	}
 	p.images.free()
-	p.program.engine.removePool(p)
 	return nil
 }
 

@@ -17,4 +17,6 @@ func (*system) mapped([]byte, ResetMethod) *content { return nil }
 
 func (*system) newStore(*content, uint64) (store, error) { return nil, errors.ErrUnsupported }
 
+func yieldThread() {} // the system's own ideas of fairness must do
+
 func (c *content) free() { c.bytes = nil }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Acquire takes a place, and waits for one where there is none. The error is ctx's when that ends
-// first: the evaluation has no place then. One that has a place keeps it.
+// Acquire takes a place, and waits for one where there is none. One that has a place keeps it. The
+// error is ctx's when that ends first, or a *[RefusedError] when the evaluation has not run at all
+// shortly before its client gives up: it has no place then.
 func (e *Evaluation) Acquire(ctx context.Context) error {
 	s := e.flow.scheduler
 	s.mu.Lock()
@@ -22,27 +23,44 @@ func (e *Evaluation) Acquire(ctx context.Context) error {
 		s.mu.Unlock()
 		return nil
 	}
+	first := e.turn.IsZero()
 	e.wait()
 	s.mu.Unlock()
-	return e.awaitPlace(ctx)
+	if !first { // what has run is ended by its own limit
+		return e.awaitPlace(ctx, nil)
+	}
+	late, stop := e.lateness()
+	defer stop()
+	return e.awaitPlace(ctx, late)
 }
 
-func (e *Evaluation) awaitPlace(ctx context.Context) error {
+// awaitPlace waits for a place until late, when e is refused, or ctx ends.
+func (e *Evaluation) awaitPlace(ctx context.Context, late <-chan time.Time) error {
 	s := e.flow.scheduler
+	gone := false
 	select {
 	case <-e.wake:
 		return nil
+	case <-late:
 	case <-ctx.Done():
+		gone = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.running { // it got one meanwhile
+	switch {
+	case e.running && !gone: // it got one meanwhile
+		<-e.wake
+		return nil
+	case e.running:
 		<-e.wake
 		e.release()
-	} else {
+	default:
 		e.stopWaiting()
 	}
-	return ctx.Err()
+	if gone {
+		return ctx.Err()
+	}
+	return e.flow.refuse(NotInTime)
 }
 
 // Tick is called by the evaluation that runs, every so often. It returns at once when nobody waits
@@ -71,7 +89,7 @@ func (e *Evaluation) Tick(ctx context.Context) error {
 	next.hand(now)
 	e.wait()
 	s.mu.Unlock()
-	return e.awaitPlace(ctx)
+	return e.awaitPlace(ctx, nil)
 }
 
 // yieldsTo tells whether e, which runs, goes behind next. The caller holds mu.
@@ -150,25 +168,52 @@ func (e *Evaluation) Release() {
 	e.release()
 }
 
-// Grow makes the evaluation hold more bytes, or fewer, and reports whether it may. When there is no
-// room, the flow that grows is the one that is refused, unless it holds less than its share.
+// Grow makes the evaluation hold more bytes, or fewer, and reports whether it may. A flow that holds
+// much is refused before one that holds little. Room that was made is kept until the end: who needed
+// it once may need it again.
 func (e *Evaluation) Grow(bytes int64) bool {
 	f := e.flow
 	s := f.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if bytes > 0 && !f.fits(bytes, e.class) && s.total.begun > 1 {
-		f.count(func(c *counts) { c.refused[notGrown]++ })
-		return false
+	if more := e.held + bytes - e.cost; more > 0 {
+		if !f.fits(more, e.class) && s.total.begun > 1 {
+			e.starved = true
+			f.count(func(c *counts) { c.refused[notGrown]++ })
+			return false
+		}
+		e.reserve(more)
 	}
-	e.cost += bytes
-	f.usage.memory += bytes
-	s.total.memory += bytes
-	if bytes < 0 {
-		s.admit()
-	}
+	e.held += bytes
+	e.peak = max(e.peak, e.held)
 	return true
 }
+
+// Starved returns a *[RefusedError] when the evaluation was once refused to grow, or nil. One that
+// is nil was not.
+func (e *Evaluation) Starved() error {
+	if e == nil {
+		return nil
+	}
+	s := e.flow.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !e.starved {
+		return nil
+	}
+	return e.flow.refusal(NotGrown)
+}
+
+// reserve makes room for more bytes of e. The caller holds mu.
+func (e *Evaluation) reserve(bytes int64) {
+	e.cost += bytes
+	e.flow.usage.memory += bytes
+	e.flow.scheduler.total.memory += bytes
+}
+
+// forgets is how slowly a flow forgets what an evaluation has held: each that holds less takes this
+// part of the difference away.
+const forgets = 8
 
 // End gives up everything the evaluation has. It must be called once.
 func (e *Evaluation) End() {
@@ -177,6 +222,8 @@ func (e *Evaluation) End() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.release()
+	// One evaluation that needed much makes room for the next; eight that needed less undo that.
+	f.typical = max(e.peak, f.typical-(f.typical-e.peak)/forgets-1)
 	for _, u := range []*usage{&f.usage, &s.total} {
 		u.begun--
 		u.memory -= e.cost
@@ -184,7 +231,6 @@ func (e *Evaluation) End() {
 			u.audits--
 		}
 	}
-	f.leave()
 	s.admit()
 }
 

@@ -9,7 +9,7 @@ type Reason string
 const (
 	QueueFull Reason = "queue full"  // as many requests wait as may
 	NotInTime Reason = "not in time" // it did not begin before its client gives up
-	NotGrown  Reason = "no memory"   // an instance asked for more than it may hold
+	NotGrown  Reason = "no memory"   // an instance asked for more while others held the rest
 )
 
 // RefusedError reports a request that was not evaluated: the server has more to do than it can.
@@ -24,8 +24,11 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	why := "it could not begin before its client gives up"
-	if e.Reason == QueueFull {
+	switch e.Reason {
+	case QueueFull:
 		why = "too many requests wait already"
+	case NotGrown:
+		why = "its guest wanted more memory than others leave"
 	}
 	return fmt.Sprintf("policy %q is too busy: %s; %d of its evaluations run, %d of these wait in host calls, %d requests wait, "+
 		"%d evaluations of other policies run", e.Flow, why, e.Begun, e.Waiting, e.Queued, e.Others)
@@ -33,6 +36,9 @@ func (e *RefusedError) Error() string {
 
 // Hint says what the operator can do.
 func (e *RefusedError) Hint() string {
+	if e.Reason == NotGrown {
+		return "give the server more memory or replicas; --memory-budget is what all instances may take together"
+	}
 	if e.Waiting*2 > e.Begun {
 		return "look at what the policy's host calls wait for (a registry, the API server), or give it more evaluations (--evaluations-per-policy)"
 	}
@@ -41,8 +47,13 @@ func (e *RefusedError) Hint() string {
 
 // refuse returns the error of a request of f, and counts it. The caller holds mu.
 func (f *Flow) refuse(reason Reason) *RefusedError {
-	s := f.scheduler
 	f.count(func(c *counts) { c.refused[reason.index()]++ })
+	return f.refusal(reason)
+}
+
+// refusal returns the error of a request of f. The caller holds mu.
+func (f *Flow) refusal(reason Reason) *RefusedError {
+	s := f.scheduler
 	return &RefusedError{
 		Reason: reason, Flow: f.name, Begun: f.usage.begun, Waiting: f.usage.calling, Queued: f.usage.queued,
 		Others: s.total.begun - f.usage.begun,

@@ -47,7 +47,6 @@ type Scheduler struct {
 	arrived uint64     // evaluations so far
 	hungry  []*Flow    // those with an evaluation that waits for a place
 	queues  []*Flow    // those with a request that waits to begin
-	active  int        // flows with an evaluation or a request
 	total   usage
 	counted counts
 }
@@ -86,6 +85,7 @@ type Flow struct {
 	waiting [classes][levels][]*Evaluation // for a place, each sorted by arrival
 	queue   [classes]list.List             // of *Evaluation that wait to begin
 	parking list.List                      // of *Evaluation that wait to make a host call
+	typical int64                          // bytes that its evaluations come to hold
 	counted counts
 }
 
@@ -110,7 +110,9 @@ const (
 // Request is what an evaluation asks for in order to begin.
 type Request struct {
 	Class Class
-	Cost  int64 // bytes it will hold
+	// Cost is how many bytes it holds from the beginning. Room is made for as many as the flow's
+	// evaluations came to hold of late, where that is more.
+	Cost int64
 	// AnswerBy is when the client gives up; zero: never. A request that has not begun shortly
 	// before is refused, so that the client is told.
 	AnswerBy time.Time
@@ -120,12 +122,17 @@ type Request struct {
 type Evaluation struct {
 	flow    *Flow
 	class   Class
-	cost    int64
+	cost    int64 // bytes there is room for
+	held    int64 // bytes it holds
+	peak    int64 // bytes it has held at most
+	starved bool  // Grow was refused
 	arrival uint64
-	used    time.Duration // guest time
-	running bool          // it has a place
-	since   time.Time     // when its use was last added to the flow's
-	turn    time.Time     // when it got its place
+
+	answerBy time.Time     // when its client gives up; zero: never
+	used     time.Duration // guest time
+	running  bool          // it has a place
+	since    time.Time     // when its use was last added to the flow's
+	turn     time.Time     // when it got its place; zero: it has not run
 
 	wake    chan struct{} // made when it first waits; a token says that it got what it waits for
 	element *list.Element // in the queue it waits in, nil in none
@@ -150,9 +157,8 @@ func (e *Evaluation) level() int {
 // ends it. The error is a *[RefusedError], or ctx's when that ends first.
 func (f *Flow) Begin(ctx context.Context, r Request) (*Evaluation, error) {
 	s := f.scheduler
-	e := &Evaluation{flow: f, class: r.Class, cost: r.Cost}
+	e := &Evaluation{flow: f, class: r.Class, held: r.Cost, peak: r.Cost, answerBy: r.AnswerBy}
 	s.mu.Lock()
-	f.enter()
 	e.arrival = s.arrived
 	s.arrived++
 	if f.mayBegin(e) && f.queue[Webhook].Len() == 0 && (e.class == Webhook || f.queue[Audit].Len() == 0) {
@@ -162,26 +168,20 @@ func (f *Flow) Begin(ctx context.Context, r Request) (*Evaluation, error) {
 	}
 	if full := s.total.queued >= s.cfg.Queued || f.usage.queued >= s.cfg.QueuedPerFlow; full {
 		err := f.refuse(QueueFull)
-		f.leave()
 		s.mu.Unlock()
 		return nil, err
 	}
 	f.enqueue(e)
 	s.mu.Unlock()
-	return f.awaitBegin(ctx, e, r.AnswerBy)
+	return f.awaitBegin(ctx, e)
 }
 
 // awaitBegin waits until e has begun, is refused, or ctx ends.
-func (f *Flow) awaitBegin(ctx context.Context, e *Evaluation, answerBy time.Time) (*Evaluation, error) {
+func (f *Flow) awaitBegin(ctx context.Context, e *Evaluation) (*Evaluation, error) {
 	s := f.scheduler
 	began := time.Now()
-	var late <-chan time.Time
-	if !answerBy.IsZero() {
-		left := answerBy.Sub(began)
-		timer := time.NewTimer(left - margin(left))
-		defer timer.Stop()
-		late = timer.C
-	}
+	late, stop := e.lateness()
+	defer stop()
 	woken, gone := false, false
 	select {
 	case <-e.wake:
@@ -204,8 +204,17 @@ func (f *Flow) awaitBegin(ctx context.Context, e *Evaluation, answerBy time.Time
 	if !gone {
 		err = f.refuse(NotInTime)
 	}
-	f.leave()
 	return nil, err
+}
+
+// lateness tells when e is refused unless it has run. The caller stops what tells it.
+func (e *Evaluation) lateness() (late <-chan time.Time, stop func() bool) {
+	if e.answerBy.IsZero() {
+		return nil, func() bool { return true }
+	}
+	left := time.Until(e.answerBy)
+	timer := time.NewTimer(left - margin(left))
+	return timer.C, timer.Stop
 }
 
 // margin is how long before the client gives up its request is refused: time to write the answer.
@@ -213,54 +222,44 @@ func margin(left time.Duration) time.Duration {
 	return max(min(left/10, 100*time.Millisecond), time.Millisecond)
 }
 
-// enter and leave count the evaluations and requests of f. The caller holds mu.
-func (f *Flow) enter() {
-	if f.usage.begun+f.usage.queued == 0 {
-		f.scheduler.active++
-	}
-}
-
-func (f *Flow) leave() {
-	if f.usage.begun+f.usage.queued == 0 {
-		f.scheduler.active--
-	}
-}
-
-// mayBegin tells whether there is room for e. The last quarter of everything is for flows that hold
-// less than their share, so that those who take all they can get leave some for the next. One
-// evaluation may always run, however large. The caller holds mu.
+// mayBegin tells whether there is room for e. Half of everything is closed to audits. One evaluation
+// may always run, however large. The caller holds mu.
 func (f *Flow) mayBegin(e *Evaluation) bool {
 	s := f.scheduler
-	if f.usage.begun >= s.cfg.BegunPerFlow || s.total.begun >= s.cfg.Begun {
+	switch {
+	case f.usage.begun >= s.cfg.BegunPerFlow, !within(1, f.usage.begun, s.total.begun, s.cfg.Begun):
+		return false
+	case e.class == Audit && (2*f.usage.audits >= s.cfg.BegunPerFlow || 2*s.total.audits >= s.cfg.Begun):
 		return false
 	}
-	if e.class == Audit && (2*f.usage.audits >= s.cfg.BegunPerFlow || 2*s.total.audits >= s.cfg.Begun) {
-		return false
-	}
-	modest := (f.usage.begun+1)*max(s.active, 1) <= s.cfg.Begun
-	if !modest && s.total.begun >= s.cfg.Begun-s.cfg.Begun/4 {
-		return false
-	}
-	return s.total.begun == 0 || f.fits(e.cost, e.class)
+	return s.total.begun == 0 || f.fits(f.cost(e), e.class)
 }
 
 // fits tells whether f may hold so many bytes more. The caller holds mu.
 func (f *Flow) fits(bytes int64, class Class) bool {
 	s := f.scheduler
-	if s.cfg.Memory == 0 {
+	switch {
+	case s.cfg.Memory == 0:
 		return true
+	case class == Audit && s.total.memory+bytes > s.cfg.Memory/2:
+		return false
 	}
-	limit := s.cfg.Memory
-	if (f.usage.memory+bytes)*int64(max(s.active, 1)) > s.cfg.Memory { // more than its share
-		limit -= limit / 4
-	}
-	if class == Audit {
-		limit = min(limit, s.cfg.Memory/2)
-	}
-	return s.total.memory+bytes <= limit
+	return within(bytes, f.usage.memory, s.total.memory, s.cfg.Memory)
 }
 
+// within tells whether a flow that holds some of what all may hold together may have more. It may
+// hold three times what nobody holds, so that something is always left for the next flow: one that
+// is alone gets three quarters, two get three sevenths each, and the next finds a seventh. These are
+// the dynamic thresholds of Choudhury and Hahne (IEEE/ACM Transactions on Networking, 1998).
+func within[N int | int64](more, held, byAll, limit N) bool {
+	return more <= limit-byAll && held+more <= 3*(limit-byAll)
+}
+
+// cost is how many bytes there must be room for before e begins. The caller holds mu.
+func (f *Flow) cost(e *Evaluation) int64 { return max(e.held, f.typical) }
+
 func (f *Flow) begin(e *Evaluation) {
+	e.cost = f.cost(e)
 	for _, u := range []*usage{&f.usage, &f.scheduler.total} {
 		u.begun++
 		u.memory += e.cost

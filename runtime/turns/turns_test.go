@@ -412,7 +412,7 @@ func TestMemory(t *testing.T) {
 		if got := greedy.Stats().Memory; got != 70 {
 			t.Errorf("the greedy one holds %d of 100, want three quarters with the others", got)
 		}
-		if held[0].Grow(1) {
+		if held[0].Grow(10) {
 			t.Error("the greedy one grew")
 		}
 		if !first.Grow(20) || first.Grow(6) {
@@ -431,6 +431,133 @@ func TestMemory(t *testing.T) {
 		} else {
 			e.End()
 		}
+		idle(t, s)
+	})
+}
+
+// TestBegin_newcomer holds that those who were alone, and took what they could get, have left room
+// for the next flow, of memory and of evaluations.
+func TestBegin_newcomer(t *testing.T) {
+	for _, greedy := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			for _, cfg := range []turns.Config{{Memory: 1000}, {Begun: 100, BegunPerFlow: 100}} {
+				s := turns.New(cfg)
+				var held []*turns.Evaluation
+				ctx, cancel := context.WithCancel(t.Context())
+				var group sync.WaitGroup
+				var mu sync.Mutex // guards held
+				for n := range greedy {
+					flow := s.Flow(fmt.Sprint(n), 1)
+					for range 100 {
+						group.Go(func() {
+							if e, err := flow.Begin(ctx, turns.Request{Cost: 10}); err == nil {
+								mu.Lock()
+								defer mu.Unlock()
+								held = append(held, e)
+							}
+						})
+					}
+				}
+				synctest.Wait()
+				newcomer := s.Flow("newcomer", 1)
+				for range 2 {
+					soon, stop := context.WithTimeout(ctx, time.Millisecond)
+					e, err := newcomer.Begin(soon, turns.Request{Cost: 10})
+					stop()
+					if err != nil {
+						t.Fatalf("beside %d greedy ones with %+v: %v, %+v", greedy, cfg, err, s.Stats())
+					}
+					held = append(held, e)
+				}
+				cancel()
+				group.Wait()
+				for _, e := range held {
+					e.End()
+				}
+				idle(t, s)
+			}
+		})
+	}
+}
+
+// TestBegin_typical holds that room is made for what a flow's evaluations came to hold of late.
+func TestBegin_typical(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1, Memory: 100})
+		f := s.Flow("grows", 1)
+		begin := func() (*turns.Evaluation, error) {
+			return f.Begin(t.Context(), turns.Request{Cost: 10, AnswerBy: time.Now().Add(time.Second)})
+		}
+		e, err := begin()
+		if err != nil || !e.Grow(50) || !e.Grow(-50) || e.Starved() != nil {
+			t.Fatalf("%v, %+v", err, s.Stats())
+		}
+		e.End()
+		if e, err = begin(); err != nil || s.Stats().Memory != 60 {
+			t.Fatalf("after one that held 60: %v, %+v", err, s.Stats())
+		}
+		var refused *turns.RefusedError
+		if _, err := begin(); !errors.As(err, &refused) || refused.Reason != turns.NotInTime {
+			t.Errorf("a second one beside it: %v", err)
+		}
+		e.End()
+		for range 20 {
+			if e, err = begin(); err != nil {
+				t.Fatal(err)
+			}
+			e.End()
+		}
+		e, err = begin()
+		other, err2 := begin()
+		if err != nil || err2 != nil || s.Stats().Memory > 30 {
+			t.Fatalf("after many that held 10: %v, %v, %+v", err, err2, s.Stats())
+		}
+		if e.Grow(90) || !errors.As(e.Starved(), &refused) || refused.Reason != turns.NotGrown || refused.Flow != "grows" {
+			t.Errorf("beyond the budget: %v", e.Starved())
+		}
+		e.End()
+		other.End()
+		idle(t, s)
+	})
+}
+
+// TestAcquire_late holds that an evaluation that has begun, and gets no place to run in, is refused
+// before its client gives up; one that has run is not.
+func TestAcquire_late(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns.New(turns.Config{Places: 1})
+		holder, err := s.Flow("holds", 1).Begin(t.Context(), turns.Request{})
+		if err != nil || holder.Acquire(t.Context()) != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		e, err := s.Flow("late", 1).Begin(ctx, turns.Request{AnswerBy: began.Add(time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused *turns.RefusedError
+		if err := e.Acquire(ctx); !errors.As(err, &refused) || refused.Flow != "late" || time.Since(began) >= time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		e.End()
+		if e, err = s.Flow("runs", 1).Begin(ctx, turns.Request{AnswerBy: began.Add(time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		holder.Release()
+		if err := e.Acquire(ctx); err != nil {
+			t.Error(err)
+		}
+		e.Release()
+		if err := holder.Acquire(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := e.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("one that has run: %v", err)
+		}
+		e.End()
+		holder.End()
 		idle(t, s)
 	})
 }

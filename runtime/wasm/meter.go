@@ -9,8 +9,8 @@ package wasm
 // global again, at least to zero, else it is called at the next check. What the guest does has no
 // part in it: the same run is stopped at the same places.
 //
-// One unit is one round of a small loop, or one call, at most 256 plain instructions, or 256 bytes
-// written at once: from half a nanosecond to some hundred.
+// One unit is one round of a small loop, or one call, at most 256 plain instructions, or 32 bytes
+// written at once where that is much: from half a nanosecond to some hundred.
 type Meter struct {
 	Module, Name string // of the imported function, which stands behind all other imports
 	Fuel         int32  // what the global starts with
@@ -18,7 +18,8 @@ type Meter struct {
 
 const (
 	unitShift  = 8
-	unitWeight = 1 << unitShift // plain instructions, or bytes written at once, that a unit pays for
+	pieceShift = 5              // a unit pays for 1 << pieceShift bytes of a piece; memory beyond the caches takes 5 ns for them
+	unitWeight = 1 << unitShift // plain instructions that a unit pays for
 	maxUnits   = 1 << 30        // so that taking it from any fuel that is not negative cannot wrap around
 
 	// leafWeight is up to which weight a function that calls nothing has no check at its entry: it
@@ -83,7 +84,7 @@ func (g *gauge) checkRounds(local uint32) code {
 
 // checkLength takes units by the bytes or table elements that the given local counts.
 func (g *gauge) checkLength(c code, local uint32) code {
-	return g.take(c.with(opGlobalGet, g.fuel).with(opLocalGet, local).number(unitShift).op(opI32ShrU))
+	return g.take(c.with(opGlobalGet, g.fuel).with(opLocalGet, local).number(pieceShift).op(opI32ShrU))
 }
 
 // take subtracts, from the fuel, and asks.
