@@ -46,7 +46,7 @@ test-real: ## verify against a private Sigstore and cosign 2 and 3 themselves; t
 
 .PHONY: check
 check: ## what CI runs: formatting, vet, lint, tidy modules, rebuilt guests, and all tests
-	@unformatted=$$(gofmt -l admission cmd hostcalls internal policies-examples policy registry runtime sdk server benches); \
+	@unformatted=$$(git ls-files -z "*.go" | xargs -0 gofmt -l); \
 		test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
 	go vet $(MODULES)
 	go vet -tags cosign ./internal/e2e

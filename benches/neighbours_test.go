@@ -105,8 +105,8 @@ func ask(ctx context.Context, client *http.Client, url string, body []byte) (sta
 	return response.StatusCode, err
 }
 
-// The environment by which the test binary is told to be the clients of a neighbour, in a process of
-// their own as clients are.
+// The environment by which the test binary is told to be the clients of a neighbour, in a process
+// of their own as clients are.
 const (
 	clientsURL    = "NEIGHBOURS_URL"
 	clientsNumber = "NEIGHBOURS_CLIENTS"

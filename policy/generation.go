@@ -7,6 +7,9 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"policy-server/runtime"
+	"policy-server/runtime/turns"
 )
 
 // unchanged reports whether p is what def describes: the same definition, and the same module.
@@ -81,6 +84,9 @@ type Status struct {
 	// LastError is why the policy is not served as it is defined; nil when it is. When Serving, an
 	// earlier version answers.
 	LastError *LoadError
+	// Turns are the evaluations of the version that serves, and Instances what they run in.
+	Turns     turns.Stats
+	Instances runtime.Stats
 }
 
 // entry is what a set has for one policy.
@@ -108,6 +114,10 @@ func (e entry) status(id ID) Status {
 	switch p := e.policy(); {
 	case p != nil:
 		s.Serving, s.Generation, s.Module, s.Digest = true, e.since, p.Module, p.module.identity.manifest.DigestStr()
+		s.Instances = p.guest.Stats()
+		if p.flow != nil {
+			s.Turns = p.flow.Stats()
+		}
 	case e.failure != nil:
 		s.Module = e.failure.Module
 	}

@@ -237,6 +237,11 @@ func TestEvaluate_busy(t *testing.T) {
 	for scheduler.Stats().Begun < 4 {
 		time.Sleep(time.Millisecond)
 	}
+	for _, status := range live.Statuses() {
+		if status.ID != "quick" && (status.Turns.Begun != 2 || status.Instances.Started == 0) {
+			t.Errorf("status: %+v", status)
+		}
+	}
 	for _, id := range []policy.ID{"sleeps", "loops"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		_, err := evaluator.Evaluate(ctx, id, request(t, ""), policy.FromWebhook)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -296,4 +297,52 @@ func TestClient_hammer(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestConnectionsAreNotWaitedFor holds that requests which a registry does not answer keep nobody
+// from asking it, over HTTP/2 too, where it lets few requests be made over one connection.
+func TestConnectionsAreNotWaitedFor(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		hung, release := make(chan struct{}, 100), make(chan struct{})
+		served := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/slow/") {
+				hung <- struct{}{}
+				<-release
+			}
+			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+			_, _ = io.WriteString(w, "{}")
+		}))
+		served.EnableHTTP2 = version == 2
+		served.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 4}
+		served.StartTLS()
+		host := strings.TrimPrefix(served.URL, "https://")
+		client, err := registry.Open(registry.Config{Sources: registry.Sources{
+			SourceAuthorities: map[string][]registry.Authority{host: {{Data: served.Certificate().Raw}}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		digest := func(ctx context.Context, repository string) error {
+			ref, err := registry.ParseReference("registry://" + host + "/" + repository)
+			if err == nil {
+				_, err = client.Digest(ctx, ref)
+			}
+			return err
+		}
+		for n := range 40 {
+			waiting.Go(func() { _ = digest(ctx, fmt.Sprintf("slow/%d:v1", n)) })
+		}
+		for range 40 {
+			<-hung
+		}
+		if err := digest(ctx, "quick/image:v1"); err != nil {
+			t.Errorf("HTTP/%d: %v", version, err)
+		}
+		cancel()
+		close(release)
+		waiting.Wait()
+		served.Close()
+	}
 }

@@ -75,7 +75,7 @@ func withHint(err interface {
 	Hint() string
 }) string {
 	if hint := err.Hint(); hint != "" {
-		return err.Error() + ". " + hint
+		return err.Error() + "; " + hint
 	}
 	return err.Error()
 }

@@ -32,8 +32,8 @@ type Turn interface {
 	Release()
 	Acquire(ctx context.Context) error
 	// Grow is asked before the memory holds so many bytes more than an instance starts with
-	// ([Pool.StartBytes]), and told when it holds so many fewer. If it says no, the guest is refused
-	// the growth.
+	// ([Pool.StartBytes]), and told when it holds so many fewer. If it says no, the guest is
+	// refused the growth.
 	Grow(bytes int64) bool
 }
 

@@ -168,9 +168,9 @@ func (e *Evaluation) Release() {
 	e.release()
 }
 
-// Grow makes the evaluation hold more bytes, or fewer, and reports whether it may. A flow that holds
-// much is refused before one that holds little. Room that was made is kept until the end: who needed
-// it once may need it again.
+// Grow makes the evaluation hold more bytes, or fewer, and reports whether it may. A flow that
+// holds much is refused before one that holds little. Room that was made is kept until the end: who
+// needed it once may need it again.
 func (e *Evaluation) Grow(bytes int64) bool {
 	f := e.flow
 	s := f.scheduler

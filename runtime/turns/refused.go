@@ -39,7 +39,7 @@ func (e *RefusedError) Hint() string {
 	if e.Reason == NotGrown {
 		return "give the server more memory or replicas; --memory-budget is what all instances may take together"
 	}
-	if e.Waiting*2 > e.Begun {
+	if e.Waiting > 0 && e.Waiting*2 >= e.Begun {
 		return "look at what the policy's host calls wait for (a registry, the API server), or give it more evaluations (--evaluations-per-policy)"
 	}
 	return "give the server more processors or replicas, or the policy less to do; --evaluations-per-policy bounds what it may take"

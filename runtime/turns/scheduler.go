@@ -18,7 +18,7 @@ type Config struct {
 	Queued        int           // requests that wait to begin; default 4096
 	QueuedPerFlow int           // of these, of one flow; default 1024
 	Memory        int64         // bytes that begun evaluations may hold; default: no limit
-	Waiting       int           // host calls of one flow that wait at once; default 32
+	Waiting       int           // host calls of one flow that wait at once; default half of BegunPerFlow
 	Turn          time.Duration // how long an evaluation keeps its place when another flow wants it; default 1 ms
 }
 
@@ -29,7 +29,6 @@ const (
 	defaultBegunPerFlow  = 64
 	defaultQueued        = 4096
 	defaultQueuedPerFlow = 1024
-	defaultWaiting       = 32
 	defaultTurn          = time.Millisecond
 )
 
@@ -69,7 +68,7 @@ func New(cfg Config) *Scheduler {
 	cfg.BegunPerFlow = cmp.Or(cfg.BegunPerFlow, defaultBegunPerFlow)
 	cfg.Queued = cmp.Or(cfg.Queued, defaultQueued)
 	cfg.QueuedPerFlow = cmp.Or(cfg.QueuedPerFlow, defaultQueuedPerFlow)
-	cfg.Waiting = cmp.Or(cfg.Waiting, defaultWaiting)
+	cfg.Waiting = cmp.Or(cfg.Waiting, max(cfg.BegunPerFlow/2, 1))
 	cfg.Turn = cmp.Or(cfg.Turn, defaultTurn)
 	return &Scheduler{cfg: cfg, free: cfg.Places}
 }
@@ -222,8 +221,8 @@ func margin(left time.Duration) time.Duration {
 	return max(min(left/10, 100*time.Millisecond), time.Millisecond)
 }
 
-// mayBegin tells whether there is room for e. Half of everything is closed to audits. One evaluation
-// may always run, however large. The caller holds mu.
+// mayBegin tells whether there is room for e. Half of everything is closed to audits. One
+// evaluation may always run, however large. The caller holds mu.
 func (f *Flow) mayBegin(e *Evaluation) bool {
 	s := f.scheduler
 	switch {
@@ -249,8 +248,8 @@ func (f *Flow) fits(bytes int64, class Class) bool {
 
 // within tells whether a flow that holds some of what all may hold together may have more. It may
 // hold three times what nobody holds, so that something is always left for the next flow: one that
-// is alone gets three quarters, two get three sevenths each, and the next finds a seventh. These are
-// the dynamic thresholds of Choudhury and Hahne (IEEE/ACM Transactions on Networking, 1998).
+// is alone gets three quarters, two get three sevenths each, and the next finds a seventh. These
+// are the dynamic thresholds of Choudhury and Hahne (IEEE/ACM Transactions on Networking, 1998).
 func within[N int | int64](more, held, byAll, limit N) bool {
 	return more <= limit-byAll && held+more <= 3*(limit-byAll)
 }

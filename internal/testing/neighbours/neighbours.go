@@ -22,8 +22,8 @@ import (
 )
 
 // Kinds are the names of the policies that misbehave. Each does so until its time limit: they loop,
-// recurse, fill memory, sleep, and wait in a host call that never answers. The last one does nothing
-// wrong and is only asked often.
+// recurse, fill memory, sleep, and wait in a host call that never answers. The last one does
+// nothing wrong and is only asked often.
 func Kinds() []string { return []string{"loops", "recurses", "fills", "sleeps", "waits", "popular"} }
 
 // Definitions returns the policies of those kinds, by name, with a time limit.
