@@ -77,11 +77,16 @@ type Caller struct {
 	log        guestLog
 	denials    denials
 	calls      int
-	wait       Wait
+	turn       Turn // nil: nothing is given up
 }
 
-// Wait performs something that may wait for somebody outside, and does what must be done around it.
-type Wait func(ctx context.Context, perform func() ([]byte, error)) ([]byte, error)
+// Turn is what an evaluation gives up while a host call waits for somebody outside: its place among
+// those that compute (package turns). Park may wait before the call may begin. After nil, Unpark
+// takes the place again. The errors are the context's.
+type Turn interface {
+	Park(ctx context.Context) error
+	Unpark(ctx context.Context) error
+}
 
 // Evaluation returns the caller for one evaluation by policy, which has grants and may read
 // resources of the cluster. One goroutine at a time may use it.
@@ -122,8 +127,8 @@ func (c *Caller) Call(ctx context.Context, namespace, operation string, payload 
 	return c.Ask(ctx, request)
 }
 
-// Waiting has what may wait done by wait from now on.
-func (c *Caller) Waiting(wait Wait) { c.wait = wait }
+// InTurn has turn parked around what may wait, from now on.
+func (c *Caller) InTurn(turn Turn) { c.turn = turn }
 
 // Calls returns how many host calls were made, whatever became of them.
 func (c *Caller) Calls() int { return c.calls }
@@ -142,12 +147,20 @@ func (c *Caller) Ask(ctx context.Context, request Request) ([]byte, error) {
 	return response, nil
 }
 
-// perform performs a request, by way of what is done around those that may wait.
-func (c *Caller) perform(ctx context.Context, request Request) ([]byte, error) {
-	if c.wait == nil || request.Local {
+// perform performs a request. The turn is parked around those that may wait.
+func (c *Caller) perform(ctx context.Context, request Request) (response []byte, err error) {
+	if c.turn == nil || request.Local {
 		return c.dispatcher.perform(ctx, request)
 	}
-	return c.wait(ctx, func() ([]byte, error) { return c.dispatcher.perform(ctx, request) })
+	if err := c.turn.Park(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { // also when the capability panics
+		if late := c.turn.Unpark(ctx); late != nil {
+			response, err = nil, late
+		}
+	}()
+	return c.dispatcher.perform(ctx, request)
 }
 
 func unknown(namespace, operation string) error {

@@ -51,17 +51,7 @@ func (p *Policy) ask(
 	if turn == nil {
 		return p.guest.Call(ctx, question, host.Call)
 	}
-	host.Waiting(func(ctx context.Context, perform func() ([]byte, error)) (answer []byte, err error) {
-		if err := turn.Park(ctx); err != nil {
-			return nil, err
-		}
-		defer func() { // also when the capability panics
-			if late := turn.Unpark(ctx); late != nil {
-				answer, err = nil, late
-			}
-		}()
-		return perform()
-	})
+	host.InTurn(turn)
 	return p.guest.CallInTurn(ctx, question, host.Call, turn)
 }
 

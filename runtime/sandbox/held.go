@@ -25,6 +25,7 @@ type held struct {
 	hand func(struct{}) bool // hands over to the caller of next; false when that is stop
 
 	launcher api.Module
+	run      api.Function          // of the launcher; the command's stack is this call's
 	snapshot experimental.Snapshot // the stack at the read; nil unless serving
 	serving  bool                  // there is a request: reads return
 	serves   int                   // requests so far
@@ -97,7 +98,8 @@ func (h *held) start(i *Instance) bool {
 		// The run outlives the request that it is started for; host functions find the context of
 		// each in i.
 		ctx := experimental.WithSnapshotter(i.self)
-		_, h.end = h.launcher.ExportedFunction(launcherRun).Call(ctx)
+		h.run = h.launcher.ExportedFunction(launcherRun)
+		_, h.end = h.run.Call(ctx)
 	})
 	_, standing := h.next()
 	return standing

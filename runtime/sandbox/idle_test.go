@@ -2,8 +2,11 @@ package sandbox_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"policy-server/runtime/sandbox"
 )
@@ -144,5 +147,34 @@ func TestGrow(t *testing.T) {
 		if _ = grow(b, 40); b.refused != 1 || b.left != 39*sandbox.PageSize {
 			t.Errorf("beyond it: %+v", b)
 		}
+	}
+}
+
+// TestGrow_stack holds that a stack counts which is longer than any ordinary one, and that a guest
+// is ended when there is no room for it.
+func TestGrow_stack(t *testing.T) {
+	p, err := compileGuest(t, "recurses_and_loops", abi(), 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recurse := func(b *budget) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		i, err := p.Start(ctx, sandbox.Call{Session: &exchange{}, Turn: b})
+		if err != nil {
+			return err
+		}
+		defer i.Release()
+		_, err = i.Call(ctx, "__guest_call", uint64(len("validate")), 12)
+		return err
+	}
+	var interrupted *sandbox.InterruptedError
+	b := &budget{left: 1 << 30}
+	if err := recurse(b); !errors.As(err, &interrupted) || b.left > 1<<30-10<<20 {
+		t.Errorf("%v, %d MiB are counted", err, 1<<10-b.left>>20)
+	}
+	var trap *sandbox.TrapError
+	if err := recurse(&budget{left: 4 << 20}); !errors.As(err, &trap) || !strings.Contains(trap.Text, "no memory for a stack") {
+		t.Errorf("without room: %v", err)
 	}
 }

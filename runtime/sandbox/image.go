@@ -91,7 +91,7 @@ func (i *Instance) reset() error {
 		}
 	}
 	i.warmingUp, i.warmUpHost, i.refused, i.descriptors, i.fault = false, nil, false, false, nil
-	i.ctx, i.call = nil, Call{}
+	i.ctx, i.call, i.running, i.stack = nil, Call{}, nil, 0
 	return nil
 }
 

@@ -30,12 +30,15 @@ type Instance struct {
 	// The call in progress, and what it has come to.
 	ctx         context.Context
 	call        Call
-	warmingUp   bool      // host calls are served by warmUpHost
-	warmUpHost  HostCall  // nil: they all fail
-	refused     bool      // one of them was not served while warming up
-	descriptors bool      // the guest used a WASI function that may change its descriptors
-	fault       error     // how the last run of guest code failed
-	turn        time.Time // when it last let others go first
+	warmingUp   bool         // host calls are served by warmUpHost
+	warmUpHost  HostCall     // nil: they all fail
+	refused     bool         // one of them was not served while warming up
+	descriptors bool         // the guest used a WASI function that may change its descriptors
+	fault       error        // how the last run of guest code failed
+	running     api.Function // whose stack the guest's code is on; nil between calls
+	stack       int64        // bytes of that stack the turn knows of
+	turn        time.Time    // when it last let other goroutines go first
+	breath      time.Time    // when it last let other threads
 }
 
 type instanceKey struct{}
@@ -103,7 +106,7 @@ func (i *Instance) instantiate(ctx context.Context) error {
 func (i *Instance) initialize(ctx context.Context) error {
 	i.ctx = ctx
 	for _, name := range i.program.init {
-		_, err := i.mod.ExportedFunction(name).Call(i.self)
+		_, err := i.on(i.mod.ExportedFunction(name))
 		var exited *ExitedError
 		if errors.As(i.failed(duringStart, err), &exited) && exited.Code == 0 {
 			continue // how TinyGo's _start ends
@@ -141,6 +144,7 @@ func (i *Instance) Call(ctx context.Context, name string, args ...uint64) ([]uin
 // enter runs a function, or goes on with a run that is held.
 func (i *Instance) enter(name string, args []uint64) ([]uint64, error) {
 	if i.held != nil {
+		i.running = i.held.run
 		return nil, i.held.serve()
 	}
 	n := slices.IndexFunc(i.program.engine.abi.Exports, func(x Export) bool { return x.Name == name })
@@ -150,7 +154,16 @@ func (i *Instance) enter(name string, args []uint64) ([]uint64, error) {
 	if i.functions[n] == nil {
 		i.functions[n] = i.mod.ExportedFunction(name)
 	}
-	return i.functions[n].Call(i.self, args...)
+	return i.on(i.functions[n], args...)
+}
+
+// on calls f, and notes that its stack is the one in use.
+func (i *Instance) on(f api.Function, args ...uint64) ([]uint64, error) {
+	before := i.running
+	i.running = f
+	results, err := f.Call(i.self, args...)
+	i.running = before
+	return results, err
 }
 
 // Read returns a copy of n bytes of the guest's memory at ptr, for a protocol between two calls.

@@ -30,11 +30,15 @@ func instantiateMeter(ctx context.Context, r wazero.Runtime) error {
 	return err
 }
 
-// turn is how long a guest may run before it lets others on its processor go first: other
-// goroutines, and other threads of the system. Left to itself Go would take the processor away
-// after 10 ms, and the system after 3, and then again for each of the steps in which a collector or
-// a connection moves on. A turn's end costs less than a microsecond when nobody waits.
-const turn = 100 * time.Microsecond
+// breath is how long a guest may run before it lets other threads on its processor go first, and
+// turn how long before it lets other goroutines. Left to itself the system would take the processor
+// away after 3 ms, and Go after 10, and then again for each of the steps in which a connection or a
+// collector moves on. Without anybody who waits a breath costs a third of a microsecond. A turn may
+// cost ten, since Go wakes another thread to see whether there is something to do.
+const (
+	breath = 100 * time.Microsecond
+	turn   = time.Millisecond
+)
 
 // tick ends the guest when its time is over, and else lets it go on. That the guest has come back
 // to Go is half of what it is for: only here can the collector stop it.
@@ -44,9 +48,14 @@ func tick(ctx context.Context, mod api.Module, _ []uint64) {
 	if i.call.Turn != nil && i.call.Turn.Tick(i.ctx) != nil {
 		stopIfDone(i.ctx)
 	}
-	if now := time.Now(); now.Sub(i.turn) >= turn {
+	now := time.Now()
+	if now.Sub(i.turn) >= turn {
 		i.turn = now
 		goruntime.Gosched()
+	}
+	if now.Sub(i.breath) >= breath {
+		i.breath = now
+		i.countStack()
 		yieldThread()
 	}
 	i.program.refuel(mod)

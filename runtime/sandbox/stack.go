@@ -23,3 +23,24 @@ func stackLength(of any) int {
 	}
 	return stack.Len()
 }
+
+// countStack asks the turn for what the stack of the guest that runs has grown by, since it is no
+// part of the guest's memory: a guest that recurses has up to a hundred megabytes of it. The first
+// megabyte is free. It traps the guest where there is no room for what the stack has grown to.
+func (i *Instance) countStack() {
+	if i.call.Turn == nil || i.running == nil {
+		return
+	}
+	length := stackLength(i.running)
+	if length == math.MaxInt {
+		return // nobody can tell
+	}
+	more := int64(max(length-longStack, 0)) - i.stack
+	if more == 0 {
+		return
+	}
+	if !i.call.Turn.Grow(more) {
+		Trap("no memory for a stack of %d bytes", length)
+	}
+	i.stack += more
+}

@@ -176,6 +176,7 @@ func (e *Evaluation) Grow(bytes int64) bool {
 	s := f.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	e.peak = max(e.peak, e.held+bytes) // also when it is refused: the next one waits until there is so much
 	if more := e.held + bytes - e.cost; more > 0 {
 		if !f.fits(more, e.class) && s.total.begun > 1 {
 			e.starved = true
@@ -185,7 +186,6 @@ func (e *Evaluation) Grow(bytes int64) bool {
 		e.reserve(more)
 	}
 	e.held += bytes
-	e.peak = max(e.peak, e.held)
 	return true
 }
 
@@ -230,6 +230,9 @@ func (e *Evaluation) End() {
 		if e.class == Audit {
 			u.audits--
 		}
+	}
+	if len(s.spare) < maxSpare {
+		s.spare = append(s.spare, e)
 	}
 	s.admit()
 }

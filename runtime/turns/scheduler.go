@@ -48,7 +48,11 @@ type Scheduler struct {
 	queues  []*Flow    // those with a request that waits to begin
 	total   usage
 	counted counts
+	spare   []*Evaluation // that have ended, for the next ones
 }
+
+// maxSpare is how many evaluations are kept for the next ones.
+const maxSpare = 64
 
 // usage is what begun evaluations hold, of a flow or in all.
 type usage struct {
@@ -117,7 +121,8 @@ type Request struct {
 	AnswerBy time.Time
 }
 
-// Evaluation is one evaluation that has begun. One goroutine at a time uses it.
+// Evaluation is one evaluation that has begun. One goroutine at a time uses it, and nobody after
+// its end, since the next one may be the same.
 type Evaluation struct {
 	flow    *Flow
 	class   Class
@@ -156,8 +161,9 @@ func (e *Evaluation) level() int {
 // ends it. The error is a *[RefusedError], or ctx's when that ends first.
 func (f *Flow) Begin(ctx context.Context, r Request) (*Evaluation, error) {
 	s := f.scheduler
-	e := &Evaluation{flow: f, class: r.Class, held: r.Cost, peak: r.Cost, answerBy: r.AnswerBy}
 	s.mu.Lock()
+	e := s.newEvaluation()
+	e.flow, e.class, e.held, e.peak, e.answerBy = f, r.Class, r.Cost, r.Cost, r.AnswerBy
 	e.arrival = s.arrived
 	s.arrived++
 	if f.mayBegin(e) && f.queue[Webhook].Len() == 0 && (e.class == Webhook || f.queue[Audit].Len() == 0) {
@@ -173,6 +179,19 @@ func (f *Flow) Begin(ctx context.Context, r Request) (*Evaluation, error) {
 	f.enqueue(e)
 	s.mu.Unlock()
 	return f.awaitBegin(ctx, e)
+}
+
+// newEvaluation returns one that has ended and is as new, or a new one. The caller holds mu.
+func (s *Scheduler) newEvaluation() *Evaluation {
+	last := len(s.spare) - 1
+	if last < 0 {
+		return new(Evaluation)
+	}
+	e := s.spare[last]
+	s.spare[last] = nil
+	s.spare = s.spare[:last]
+	*e = Evaluation{wake: e.wake}
+	return e
 }
 
 // awaitBegin waits until e has begun, is refused, or ctx ends.
