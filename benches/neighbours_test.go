@@ -2,6 +2,7 @@ package benches
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -144,7 +145,8 @@ func startClients(b *testing.B, url string, clients int) (stop func()) {
 	if err := os.WriteFile(file, review(b, 2), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	command := exec.Command(os.Args[0], file)
+	// With NICE they leave the processors to the server, as clients on other machines do.
+	command := exec.Command("nice", "-n", cmp.Or(os.Getenv("NICE"), "0"), os.Args[0], file)
 	command.Env = append(os.Environ(), clientsURL+"="+url, clientsNumber+"="+strconv.Itoa(clients))
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()

@@ -33,8 +33,8 @@ func instantiateMeter(ctx context.Context, r wazero.Runtime) error {
 // breath is how long a guest may run before it lets other threads on its processor go first, and
 // turn how long before it lets other goroutines. Left to itself the system would take the processor
 // away after 3 ms, and Go after 10, and then again for each of the steps in which a connection or a
-// collector moves on. Without anybody who waits a breath costs a third of a microsecond. A turn may
-// cost ten, since Go wakes another thread to see whether there is something to do.
+// collector moves on. Without anybody who waits a breath costs a fifth of a microsecond. A turn may
+// cost twenty, since Go wakes another thread to see whether there is something to do.
 const (
 	breath = 100 * time.Microsecond
 	turn   = time.Millisecond

@@ -9,7 +9,7 @@ package wasm
 // global again, at least to zero, else it is called at the next check. What the guest does has no
 // part in it: the same run is stopped at the same places.
 //
-// One unit is one round of a small loop, or one call, at most 256 plain instructions, or 32 bytes
+// One unit is one round of a small loop, or one call, at most 256 plain instructions, or 16 bytes
 // written at once where that is much: from half a nanosecond to some hundred.
 type Meter struct {
 	Module, Name string // of the imported function, which stands behind all other imports
@@ -18,7 +18,7 @@ type Meter struct {
 
 const (
 	unitShift  = 8
-	pieceShift = 5              // a unit pays for 1 << pieceShift bytes of a piece; memory beyond the caches takes 5 ns for them
+	pieceShift = 4              // a unit pays for 1 << pieceShift bytes of a piece, which take 3 ns beyond the caches
 	unitWeight = 1 << unitShift // plain instructions that a unit pays for
 	maxUnits   = 1 << 30        // so that taking it from any fuel that is not negative cannot wrap around
 
