@@ -67,7 +67,7 @@ func table() []option {
 			set: func(o *options, text string) (err error) { o.port, err = parsePort(text); return err }},
 		{flag: "readiness-probe-port", env: "KUBEWARDEN_READINESS_PROBE_PORT", fallback: "8081", placeholder: "PORT", help: "port of the readiness probe, always plain HTTP",
 			set: func(o *options, text string) (err error) { o.readinessPort, err = parsePort(text); return err }},
-		{flag: "workers", env: "KUBEWARDEN_WORKERS", fallback: strconv.Itoa(goruntime.NumCPU()), placeholder: "N", help: "on how many processors guests run at once; they are shared between policies by what each has used",
+		{flag: "workers", env: "KUBEWARDEN_WORKERS", fallback: strconv.Itoa(goruntime.GOMAXPROCS(0)), placeholder: "N", help: "on how many processors guests run at once; they are shared between policies by what each has used",
 			set: func(o *options, text string) (err error) { o.workers, err = parseWorkers(text); return err }},
 		{flag: "cert-file", env: "KUBEWARDEN_CERT_FILE", placeholder: "FILE", help: "server certificate, PEM"},
 		{flag: "key-file", env: "KUBEWARDEN_KEY_FILE", placeholder: "FILE", help: "server key, PEM"},
