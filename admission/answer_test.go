@@ -2,8 +2,11 @@ package admission_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -52,7 +55,7 @@ func TestRespond(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := admission.Respond(r, answer)
+			response, err := admission.Respond(t.Context(), r, answer, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,11 +141,83 @@ func TestDiff(t *testing.T) {
 		"last duplicate counts":    {`{"a":1}`, `{"a":2,"a":1}`, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := admission.Diff([]byte(c.before), []byte(c.after))
+			got, err := admission.Diff(t.Context(), []byte(c.before), []byte(c.after), nil)
 			if err != nil || string(got) != c.want {
 				t.Errorf("\n got %s, %v\nwant %s", got, err, c.want)
 			}
 		})
+	}
+}
+
+// TestDiff_bounds holds that a patch is never much longer than what it leads to, whatever the two
+// documents are: the first two made one of gigabytes, and killed the server.
+func TestDiff_bounds(t *testing.T) {
+	key := strings.Repeat("k", 100_000)
+	ones := strings.Repeat("1,", 99_999) + "1"
+	twos := strings.Repeat("2,", 99_999) + "2"
+	var wide strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&wide, `,"%d":1`, i)
+	}
+	changed := strings.ReplaceAll(wide.String(), ":1", ":2")
+	for name, c := range map[string]struct{ before, after string }{
+		"a long key, elements removed": {`{"` + key + `":[` + ones + `]}`, `{"` + key + `":[]}`},
+		"elements added":               {`{"` + key + `":[]}`, `{"` + key + `":[` + ones + `]}`},
+		"elements changed":             {`{"` + key + `":[` + ones + `]}`, `{"` + key + `":[` + twos + `]}`},
+		"many members below":           {`{"` + key + `":{"":0` + wide.String() + `}}`, `{"` + key + `":{"":0` + changed + `}}`},
+		"deep": {
+			strings.Repeat(`{"`+key[:1000]+`":`, 100) + `[` + ones + `]` + strings.Repeat("}", 100),
+			strings.Repeat(`{"`+key[:1000]+`":`, 100) + `[` + twos + `]` + strings.Repeat("}", 100),
+		},
+	} {
+		patch, err := admission.Diff(t.Context(), []byte(c.before), []byte(c.after), nil)
+		if most := 4*len(c.after) + 4096; err != nil || len(patch) > most || len(patch) == 0 {
+			t.Errorf("%s: a patch of %d bytes, at most %d are in order; %v", name, len(patch), most, err)
+			continue
+		}
+		decoded, err := jsonpatch.DecodePatch(patch)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		patched, err := decoded.Apply([]byte(c.before))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if rest, err := admission.Diff(t.Context(), patched, []byte(c.after), nil); rest != nil || err != nil {
+			t.Errorf("%s: the patch leads elsewhere: %v", name, err)
+		}
+	}
+}
+
+// countedTurn ends what ticks for the third time.
+type countedTurn struct{ ticks int }
+
+func (c *countedTurn) Tick(context.Context) error {
+	if c.ticks++; c.ticks == 3 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestDiff_ends holds that a comparison lets others go first, ends with its context, and refuses
+// what it has no memory for.
+func TestDiff_ends(t *testing.T) {
+	before := []byte("[" + strings.Repeat("1,", 600_000) + "1]")
+	after := []byte("[" + strings.Repeat("2,", 600_000) + "1]")
+	turn := new(countedTurn)
+	if _, err := admission.Diff(t.Context(), before, after, turn); !errors.Is(err, context.Canceled) || turn.ticks != 3 {
+		t.Errorf("after %d ticks: %v", turn.ticks, err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := admission.Diff(over, before, after, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("called off: %v", err)
+	}
+	var tooLarge *admission.TooLargeError
+	if _, err := admission.Diff(t.Context(), before, after, nil); !errors.As(err, &tooLarge) {
+		t.Errorf("600,000 elements: %v", err)
 	}
 }
 
@@ -152,7 +227,7 @@ func FuzzDiff(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2,{"b":null}],"c/d":"~"}`), []byte(`{"a":[2,{"b":1}],"e":{}}`))
 	f.Add([]byte(`{"x":{"y":[[],[1]]}}`), []byte(`{"x":{"y":[[1]]}}`))
 	f.Fuzz(func(t *testing.T, before, after []byte) {
-		patch, err := admission.Diff(before, after)
+		patch, err := admission.Diff(t.Context(), before, after, nil)
 		if err != nil || patch == nil {
 			return
 		}
@@ -167,7 +242,7 @@ func FuzzDiff(f *testing.F) {
 		if err != nil {
 			t.Fatalf("patch %s does not apply to %s: %v", patch, before, err)
 		}
-		if rest, err := admission.Diff(patched, after); err != nil || rest != nil {
+		if rest, err := admission.Diff(t.Context(), patched, after, nil); err != nil || rest != nil {
 			t.Fatalf("%s patched with %s is %s, not %s: %s, %v", before, patch, patched, after, rest, err)
 		}
 	})
@@ -192,7 +267,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := admission.Respond(r, answer)
+		response, err := admission.Respond(t.Context(), r, answer, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,15 +2,31 @@ package admission
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
-	"maps"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"policy-server/jsontext"
 )
+
+// TooLargeError reports documents that are too large to be compared.
+type TooLargeError struct{ Parts int } // members and elements that may be looked at together
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the object is too large to be compared: it has more than %d members and elements beside each other", e.Parts)
+}
+
+// Turn is whose turn it is to use a processor (package turns). What takes long calls Tick every so
+// often, which may wait; its error, that of ctx, ends it.
+type Turn interface {
+	Tick(ctx context.Context) error
+}
 
 // Diff returns the RFC 6902 patch that turns before into after, nil when they are the same
 // document. It uses add, remove and replace only:
@@ -19,126 +35,227 @@ import (
 //     removed in sorted order;
 //   - arrays: compared index by index; surplus new elements are added at their index, surplus old
 //     ones are all removed at the index of the first;
-//   - anything else that differs is replaced. 1 and 1.0 differ, 1.0 and 1.00 do not.
+//   - anything else that differs is replaced. 1 and 1.0 differ, 1.0 and 1.00 do not;
+//   - an object or array whose changes, one by one, would take much more than all of it is
+//     replaced.
 //
-// Values in the patch are those of after, as they were written. Errors: *SyntaxError.
-func Diff(before, after []byte) ([]byte, error) {
-	old, err := parseTree(before)
-	if err != nil {
+// Values in the patch are those of after, as they were written. The patch is at most some four
+// times as long as after, and time and memory grow with both documents and not with their product.
+// Errors: *SyntaxError, *TooLargeError, that of ctx when it ends first. turn may be nil.
+func Diff(ctx context.Context, before, after []byte, turn Turn) ([]byte, error) {
+	for _, document := range [][]byte{before, after} {
+		s := jsontext.NewScanner(document)
+		if _, err := s.Value(); err != nil {
+			return nil, err
+		}
+		if err := s.End(); err != nil {
+			return nil, err
+		}
+	}
+	d := differ{patch: []byte{'['}, limit: math.MaxInt, ctx: ctx, turn: turn}
+	if err := d.compare(bytes.TrimSpace(before), bytes.TrimSpace(after)); err != nil {
 		return nil, err
 	}
-	new, err := parseTree(after)
-	if err != nil {
-		return nil, err
-	}
-	d := differ{patch: []byte{'['}}
-	d.compare(old, new)
 	if len(d.patch) == 1 {
 		return nil, nil
 	}
 	return append(d.patch, ']'), nil
 }
 
-// tree is a JSON value with its children; raw is how it was written.
-type tree struct {
-	raw      []byte
-	members  map[string]*tree // objects: the last one of a name wins
-	elements []*tree          // arrays
-}
+// maxParts is how many members and elements may be looked at together: those of the two values that
+// are compared and of all around them. An object of the API server's largest size has a tenth of
+// it. They take some 25 MB.
+const maxParts = 1 << 19
 
-func parseTree(data []byte) (*tree, error) {
-	s := jsontext.NewScanner(data)
-	t, err := scanTree(s)
-	if err != nil {
-		return nil, err
-	}
-	return t, s.End()
-}
-
-func scanTree(s *jsontext.Scanner) (t *tree, err error) {
-	t = new(tree)
-	t.raw, err = s.Raw(func() error {
-		switch s.Peek() {
-		case '{':
-			t.members = map[string]*tree{}
-			return s.Object(func(name []byte) error {
-				child, err := scanTree(s)
-				t.members[string(name)] = child
-				return err
-			})
-		case '[':
-			return s.Array(func(int) error {
-				child, err := scanTree(s)
-				t.elements = append(t.elements, child)
-				return err
-			})
-		}
-		_, err := s.Value()
-		return err
-	})
-	return t, err
-}
-
-// differ writes a patch while it walks two trees; pointer is the RFC 6901 path to where it is.
+// differ writes a patch while it walks two documents; pointer is the RFC 6901 path to where it is.
 type differ struct {
 	patch   []byte
 	pointer []byte
+	limit   int // bytes the patch may take before it is dearer than what it replaces
+	parts   int // members and elements of the values around, and of those compared
+	steps   int
+	ctx     context.Context
+	turn    Turn // may be nil
 }
 
-func (d *differ) compare(old, new *tree) {
+// errDearer ends a comparison whose changes are dearer than the whole.
+var errDearer = errors.New("changes are longer than what they change")
+
+// compare writes what turns the value old into new, neither with white space around it. Both have
+// been scanned.
+func (d *differ) compare(old, new []byte) error {
+	if err := d.step(); err != nil {
+		return err
+	}
 	switch {
-	case old.raw[0] == '{' && new.raw[0] == '{':
-		d.objects(old.members, new.members)
-	case old.raw[0] == '[' && new.raw[0] == '[':
-		d.arrays(old.elements, new.elements)
-	case !sameScalar(old.raw, new.raw):
-		d.operation("replace", new.raw)
+	case bytes.Equal(old, new):
+		return nil
+	case old[0] == '{' && new[0] == '{':
+		return d.orWhole(new, func() error { return d.objects(old, new) })
+	case old[0] == '[' && new[0] == '[':
+		return d.orWhole(new, func() error { return d.arrays(old, new) })
+	case !sameScalar(old, new):
+		return d.operation("replace", new)
 	}
+	return nil
 }
 
-func (d *differ) objects(old, new map[string]*tree) {
-	for _, name := range slices.Sorted(maps.Keys(new)) {
-		d.at(name, func() {
-			if was, ok := old[name]; ok {
-				d.compare(was, new[name])
-			} else {
-				d.operation("add", new[name].raw)
-			}
-		})
+// tickEvery is how many comparisons lie between two ticks: some tens of microseconds.
+const tickEvery = 256
+
+func (d *differ) step() error {
+	if d.steps++; d.steps%tickEvery != 0 {
+		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(old)) {
-		if _, ok := new[name]; !ok {
-			d.at(name, func() { d.operation("remove", nil) })
+	// With all processors busy a context may be late in noticing its own end.
+	if deadline, ok := d.ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	if err := d.ctx.Err(); err != nil || d.turn == nil {
+		return err
+	}
+	return d.turn.Tick(d.ctx)
+}
+
+// orWhole has changes written, unless they are dearer than to replace all of new. That they may be
+// four times as long, and a kilobyte, keeps patches readable: they tell what was changed.
+func (d *differ) orWhole(new []byte, changes func() error) error {
+	start, outer := len(d.patch), d.limit
+	whole := start + len(new) + len(d.pointer) + len(`,{"op":"replace","path":"","value":}`)
+	d.limit = min(outer, start+4*(whole-start)+1<<10)
+	err := changes()
+	d.limit = outer
+	if errors.Is(err, errDearer) && whole <= outer {
+		d.patch = d.patch[:start]
+		return d.operation("replace", new)
+	}
+	return err
+}
+
+// member is a member of an object, its value without white space around it.
+type member struct {
+	name  string
+	value []byte
+}
+
+// members returns those of an object sorted by name, the last one of each name.
+func (d *differ) members(object []byte) (all []member, err error) {
+	s := jsontext.NewScanner(object)
+	err = s.Object(func(name []byte) error {
+		m := member{name: string(name)}
+		if m.value, err = s.Value(); err != nil {
+			return err
+		}
+		all = append(all, m)
+		return d.take()
+	})
+	slices.SortStableFunc(all, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	last := all[:0]
+	for i, m := range all {
+		if i+1 == len(all) || all[i+1].name != m.name {
+			last = append(last, m)
 		}
 	}
+	return last, err
 }
 
-func (d *differ) arrays(old, new []*tree) {
-	for i := range new {
-		d.at(strconv.Itoa(i), func() {
-			if i < len(old) {
-				d.compare(old[i], new[i])
-			} else {
-				d.operation("add", new[i].raw)
+func (d *differ) elements(array []byte) (all [][]byte, err error) {
+	s := jsontext.NewScanner(array)
+	err = s.Array(func(int) error {
+		value, err := s.Value()
+		if err != nil {
+			return err
+		}
+		all = append(all, value)
+		return d.take()
+	})
+	return all, err
+}
+
+// take counts a member or element.
+func (d *differ) take() error {
+	if d.parts++; d.parts > maxParts {
+		return &TooLargeError{maxParts}
+	}
+	return d.step()
+}
+
+func (d *differ) objects(old, new []byte) error {
+	defer func(parts int) { d.parts = parts }(d.parts)
+	before, err := d.members(old)
+	if err != nil {
+		return err
+	}
+	after, err := d.members(new)
+	if err != nil {
+		return err
+	}
+	byName := func(m member, name string) int { return strings.Compare(m.name, name) }
+	for _, m := range after {
+		err := d.at(m.name, func() error {
+			if i, found := slices.BinarySearchFunc(before, m.name, byName); found {
+				return d.compare(before[i].value, m.value)
 			}
+			return d.operation("add", m.value)
 		})
+		if err != nil {
+			return err
+		}
 	}
-	for range max(len(old)-len(new), 0) {
-		d.at(strconv.Itoa(len(new)), func() { d.operation("remove", nil) })
+	for _, m := range before {
+		if _, found := slices.BinarySearchFunc(after, m.name, byName); !found {
+			if err := d.at(m.name, func() error { return d.operation("remove", nil) }); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+func (d *differ) arrays(old, new []byte) error {
+	defer func(parts int) { d.parts = parts }(d.parts)
+	before, err := d.elements(old)
+	if err != nil {
+		return err
+	}
+	after, err := d.elements(new)
+	if err != nil {
+		return err
+	}
+	for i, value := range after {
+		err := d.at(strconv.Itoa(i), func() error {
+			if i < len(before) {
+				return d.compare(before[i], value)
+			}
+			return d.operation("add", value)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for range max(len(before)-len(after), 0) {
+		if err := d.at(strconv.Itoa(len(after)), func() error { return d.operation("remove", nil) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // at runs walk one step further down the document.
-func (d *differ) at(step string, walk func()) {
+func (d *differ) at(step string, walk func() error) error {
 	length := len(d.pointer)
 	d.pointer = append(append(d.pointer, '/'), pointerEscapes.Replace(step)...)
-	walk()
+	err := walk()
 	d.pointer = d.pointer[:length]
+	return err
 }
 
-func (d *differ) operation(op string, value []byte) {
+func (d *differ) operation(op string, value []byte) error {
+	if len(d.patch)+len(d.pointer)+len(value) > d.limit {
+		return errDearer
+	}
 	if len(d.patch) > 1 {
 		d.patch = append(d.patch, ',')
 	}
@@ -149,6 +266,7 @@ func (d *differ) operation(op string, value []byte) {
 		o.dst = appendCompact(o.name("value"), value)
 	}
 	d.patch = append(o.dst, '}')
+	return d.step()
 }
 
 // appendCompact appends a scanned document without its insignificant white space.

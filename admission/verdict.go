@@ -1,14 +1,16 @@
 package admission
 
+import "context"
+
 // mutatedNothing is what upstream's server answers, and policy test suites expect, when a policy
 // changes an object that is not there.
 const mutatedNothing = "Incoming object is null, which happens only with DELETE operations, but the policy is attempting a mutation. This is not allowed"
 
 // Respond turns a guest's answer to r into the response: status when there is a message or a code,
 // whatever the verdict, and the patch from r's baseline to the mutated object when the two differ.
-// A mutation of a request that has no object is refused. Errors: *SyntaxError when the baseline or
-// the mutated object is not JSON.
-func Respond(r *Request, answer Answer) (Response, error) {
+// A mutation of a request that has no object is refused. Errors are those of [Diff], to which ctx
+// and turn go.
+func Respond(ctx context.Context, r *Request, answer Answer, turn Turn) (Response, error) {
 	response := Response{
 		UID:              r.UID(),
 		Allowed:          answer.Accepted,
@@ -26,7 +28,7 @@ func Respond(r *Request, answer Answer) (Response, error) {
 		message := mutatedNothing
 		return Response{UID: response.UID, Status: &Status{Message: &message}}, nil
 	}
-	patch, err := Diff(before, answer.MutatedObject)
+	patch, err := Diff(ctx, before, answer.MutatedObject, turn)
 	if err != nil {
 		return Response{}, err
 	}

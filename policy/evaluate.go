@@ -41,7 +41,15 @@ func (p *Policy) evaluate(ctx context.Context, event *Event) (admission.Response
 		}
 		return p.failed(request, err)
 	}
-	return dialect.verdict(request, output.Payload), nil
+	var turn admission.Turn
+	if event.turn != nil {
+		turn = event.turn
+	}
+	verdict, err := dialect.verdict(ctx, request, output.Payload, turn)
+	if err != nil {
+		return p.failed(request, err)
+	}
+	return verdict, nil
 }
 
 // ask calls the guest. With a turn, it has a place only while the guest runs.

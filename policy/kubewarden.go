@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"policy-server/admission"
+	"policy-server/jsontext"
 	"policy-server/runtime"
 )
 
@@ -53,16 +54,28 @@ func (k kubewarden) question(_ context.Context, p *Policy, request *admission.Re
 	return runtime.Question{Operation: runtime.Validate, Payload: request.Payload(p.Settings)}, nil
 }
 
-func (k kubewarden) verdict(request *admission.Request, answer []byte) admission.Response {
+func (k kubewarden) verdict(
+	ctx context.Context, request *admission.Request, answer []byte, turn admission.Turn,
+) (admission.Response, error) {
 	parsed, err := admission.ParseAnswer(answer)
 	if err != nil {
-		return refuse(request, internalError(fmt.Sprintf(k.unreadable, err)))
+		return refuse(request, internalError(fmt.Sprintf(k.unreadable, err))), nil
 	}
-	response, err := admission.Respond(request, parsed)
+	response, err := admission.Respond(ctx, request, parsed, turn)
 	if err != nil {
-		return refuse(request, internalError(fmt.Sprintf("Cannot convert policy validation response: %v", err)))
+		return notConverted(request, err)
 	}
-	return response
+	return response, nil
+}
+
+// notConverted is what comes of a mutated object that cannot be made a patch.
+func notConverted(request *admission.Request, err error) (admission.Response, error) {
+	var syntax *jsontext.SyntaxError
+	var tooLarge *admission.TooLargeError
+	if errors.As(err, &syntax) || errors.As(err, &tooLarge) {
+		return refuse(request, internalError(fmt.Sprintf("Cannot convert policy validation response: %v", err))), nil
+	}
+	return admission.Response{}, err
 }
 
 func (k kubewarden) failure(err error) (message string, known bool) {
