@@ -43,11 +43,12 @@ func failureOf(err error) failure {
 		body     *bodyError
 		syntax   *jsontext.SyntaxError
 		shape    *jsontext.ShapeError
+		invalid  *policy.InvalidIDError
 		unknown  *policy.UnknownError
 		busy     *policy.BusyError
 	)
 	switch {
-	case errors.Is(err, errNotUTF8):
+	case errors.Is(err, errNotUTF8), errors.As(err, &invalid):
 		return failure{http.StatusBadRequest, err.Error()}
 	case errors.Is(err, errNotJSON):
 		return failure{http.StatusUnsupportedMediaType, err.Error()}
