@@ -11,6 +11,19 @@ import (
 	"go.uber.org/zap"
 )
 
+// CheckAddresses finds out whether Run can listen where it is to, before anything is done that
+// takes time: it listens and stops at once. The error is that of a listener.
+func (s *Server) CheckAddresses(ctx context.Context) error {
+	for _, address := range []string{s.config.Address, s.config.Readiness} {
+		listener, err := listen(ctx, address)
+		if err != nil {
+			return err
+		}
+		defer listener.Close() // not before the other address was tried: they may be the same
+	}
+	return nil
+}
+
 // Run serves until ctx ends, then shuts down in this order: unready, stop accepting, drain, retire,
 // close. It returns nil after an orderly end; the error of a listener, or what did not end within
 // Config.Drain, otherwise.

@@ -375,3 +375,34 @@ func FuzzHandler(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckAddresses holds that a taken address is found, also when both are the same, and that
+// nothing is kept of free ones.
+func TestCheckAddresses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check := func(api, readiness string) error {
+		return server.New(server.Config{Address: api, Readiness: readiness}, nil, zap.NewNop()).CheckAddresses(t.Context())
+	}
+	for _, addresses := range [][2]string{{taken.Addr().String(), address}, {address, taken.Addr().String()}, {address, address}} {
+		if err := check(addresses[0], addresses[1]); err == nil || !strings.Contains(err.Error(), "cannot listen on") {
+			t.Errorf("%s: %v", addresses, err)
+		}
+	}
+	for range 2 {
+		if err := check(address, "127.0.0.1:0"); err != nil {
+			t.Errorf("free: %v", err)
+		}
+	}
+}

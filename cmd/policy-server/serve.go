@@ -91,19 +91,23 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		Log:      log,
 		Turns:    turns.New(turns.Config{Places: o.workers, BegunPerFlow: o.perPolicy, Memory: budget.running()}),
 	}, live)
-	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
-	if err := keeper.Apply(ctx, inputs); err != nil {
-		return calledOff(ctx, err)
-	}
-	budget.tuneCollector()
-	return server.New(server.Config{
+	front := server.New(server.Config{
 		Address:   join(o.address, o.port),
 		Readiness: join(o.address, o.readinessPort),
 		Retire:    live.Retire,
 	}, policy.NewEvaluator(live, policy.EvaluatorConfig{
 		AlwaysAccept: o.alwaysAccept,
 		Observe:      server.LogEvaluations(log),
-	}), log).Run(ctx)
+	}), log)
+	if err := front.CheckAddresses(ctx); err != nil {
+		return err
+	}
+	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
+	if err := keeper.Apply(ctx, inputs); err != nil {
+		return calledOff(ctx, err)
+	}
+	budget.tuneCollector()
+	return front.Run(ctx)
 }
 
 // checkDockerConfig warns of a directory that holds no credentials.
