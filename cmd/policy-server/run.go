@@ -21,6 +21,7 @@ import (
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	command := newCommand(stdout, stderr)
 	command.SetArgs(args)
 	called, err := command.ExecuteContextC(ctx)

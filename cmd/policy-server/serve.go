@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,6 +43,7 @@ type files struct {
 // serve loads what o names and serves it until ctx ends.
 func serve(ctx context.Context, o options, stdout io.Writer) error {
 	log := logs.New(stdout, o.logFormat, o.logLevel, "policy_server")
+	defer ignoreHangups(log)()
 	f, err := readFiles(o, log)
 	if err != nil {
 		return err
@@ -108,6 +111,24 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	budget.tuneCollector()
 	return front.Run(ctx)
+}
+
+// ignoreHangups has SIGHUP, which ends a program that says nothing else, do nothing but write a log
+// line, until stop is called.
+func ignoreHangups(log *zap.Logger) (stop func()) {
+	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer close(ended)
+		for range hangups {
+			log.Warn("SIGHUP is ignored: policies are not loaded again", zap.String("hint", "restart the server to have it read its files anew"))
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		<-ended
+	}
 }
 
 // checkDockerConfig warns of a directory that holds no credentials.

@@ -105,6 +105,57 @@ func TestRequestsThatAreNone(t *testing.T) {
 	s.stop(t)
 }
 
+// TestSIGHUP hangs up on a server, which goes on and says so.
+func TestSIGHUP(t *testing.T) {
+	t.Parallel()
+	s := started(t, launch(t, unverified(t, "accepts")))
+	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if strings.Contains(s.output.String(), "SIGHUP is ignored") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if status, body := s.post(t, "/validate/accepts", []byte(pod)); status != http.StatusOK || !strings.Contains(s.output.String(), "SIGHUP is ignored") {
+		t.Errorf("%d %s\n%s", status, body, s.output.String())
+	}
+	s.stop(t)
+}
+
+// TestSecondSignal stops a server whose guest sleeps on, and then wants no more of waiting.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	s := started(t, launch(t, unverified(t, "sleeps"), "--policy-timeout", "60"))
+	go func() { // it gets no answer
+		response, err := http.Post(s.url+"/validate/sleeps", "application/json", strings.NewReader(pod))
+		if err == nil {
+			_ = response.Body.Close()
+		}
+	}()
+	time.Sleep(500 * time.Millisecond) // until the guest sleeps
+	for _, wanted := range []string{"shutting down", ""} {
+		if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			if wanted != "" && strings.Contains(s.output.String(), wanted) {
+				break
+			}
+			select {
+			case <-s.ended:
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	select {
+	case <-s.ended:
+	default:
+		t.Errorf("it goes on:\n%s", s.output.String())
+	}
+}
+
 // TestSIGTERMLosesNothing stops the server while a request is in flight; the request gets its
 // verdict.
 func TestSIGTERMLosesNothing(t *testing.T) {
