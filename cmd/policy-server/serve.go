@@ -42,7 +42,8 @@ type files struct {
 
 // serve loads what o names and serves it until ctx ends.
 func serve(ctx context.Context, o options, stdout io.Writer) error {
-	log := logs.New(stdout, o.logFormat, o.logLevel, "policy_server")
+	log, flush := openLog(o, stdout)
+	defer flush()
 	defer ignoreHangups(log)()
 	f, err := readFiles(o, log)
 	if err != nil {
@@ -111,6 +112,24 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	budget.tuneCollector()
 	return front.Run(ctx)
+}
+
+// logBuffer is how many bytes of log wait for a slow reader: some thousand lines. logFlush is how
+// long the end of the program waits for it.
+const (
+	logBuffer = 1 << 20
+	logFlush  = 2 * time.Second
+)
+
+// openLog returns the log, for which no request waits, whoever reads it. The caller flushes it in
+// the end.
+func openLog(o options, stdout io.Writer) (log *zap.Logger, flush func()) {
+	buffer := logs.NewBuffer(stdout, logBuffer)
+	log = logs.New(buffer, o.logFormat, o.logLevel, "policy_server")
+	go buffer.Run(func(dropped int) {
+		log.Warn("log lines were dropped, because they were not read as fast as they were written", zap.Int("lines", dropped))
+	})
+	return log, func() { buffer.Close(logFlush) }
 }
 
 // ignoreHangups has SIGHUP, which ends a program that says nothing else, do nothing but write a log

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -261,4 +262,70 @@ func TestOnePolicyFails(t *testing.T) {
 		t.Errorf("the bad one: %s", body)
 	}
 	s.stop(t)
+}
+
+// TestStalledReader has nobody read the server's log. Requests are answered all the same, and
+// SIGTERM ends the server.
+func TestStalledReader(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	policies := filepath.Join(folder, "policies.yml")
+	if err := os.WriteFile(policies, []byte(unverified(t, "accepts")["policies"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(watchful, "policy-server"), "--addr", "127.0.0.1", "--port", port, "--readiness-probe-port", "0",
+		"--policies", policies, "--policies-download-dir", folder)
+	reader, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_, _ = command.Process.Wait()
+		close(ended)
+	}()
+	defer func() { _ = command.Process.Kill() }()
+	url, answered := "http://127.0.0.1:"+port+"/validate/accepts", 0
+	for range 600 { // a line each, of which a pipe takes some two hundred
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(pod))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			answered++
+		} else if answered > 0 {
+			t.Fatalf("after %d answers: %v", answered, err)
+		} else {
+			time.Sleep(100 * time.Millisecond) // it is not up yet
+		}
+		cancel()
+	}
+	if answered < 500 {
+		t.Errorf("%d answers", answered)
+	}
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Error("SIGTERM does not end it")
+	}
 }
