@@ -143,6 +143,7 @@ func (e *Evaluator) evaluate(ctx context.Context, p evaluable, event *Event) err
 	if err != nil {
 		return fmt.Errorf("policy %q: %w", event.Policy, err)
 	}
+	verdict = bounded(verdict)
 	event.Verdict, event.Response = verdict, verdict
 	if event.Origin == FromWebhook {
 		event.Response = p.shape(verdict)

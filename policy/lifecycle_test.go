@@ -177,6 +177,20 @@ func TestEvaluate_clientGone(t *testing.T) {
 	}
 }
 
+// TestEvaluate_longMessage holds that a client is not told a megabyte, of which quoting makes six.
+func TestEvaluate_longMessage(t *testing.T) {
+	loader, _ := newLoader(t)
+	evaluator := serve(t, loader, policy.Definition{ID: "p", Module: guests.File(t, guests.Module(t, "error_of_a_megabyte"))})
+	response, err := evaluator.Evaluate(t.Context(), "p", request(t, ""), policy.FromWebhook)
+	if err != nil || response.Allowed {
+		t.Fatalf("%+v, %v", response, err)
+	}
+	message := *response.Status.Message
+	if len(message) > 64<<10+40 || !strings.HasPrefix(message, "internal server error: Guest call failure: \x00") || !strings.HasSuffix(message, " bytes cut]") {
+		t.Errorf("%d bytes: %q … %q", len(message), message[:60], message[len(message)-60:])
+	}
+}
+
 // TestEvaluate_noMemory holds that a guest which runs out of memory because others hold the rest is
 // not blamed for it, and that it is blamed when it wants more than it may have.
 func TestEvaluate_noMemory(t *testing.T) {

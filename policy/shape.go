@@ -33,6 +33,23 @@ func (p *Policy) shape(response admission.Response) admission.Response {
 	return response
 }
 
+// maxMessage is how many bytes of a message a client is told. No policy says as much to a user, but
+// a guest that fails may have megabytes of it, which quoted are six times as many.
+const maxMessage = 64 << 10
+
+// bounded cuts a message that is too long, and says so in it.
+func bounded(response admission.Response) admission.Response {
+	if response.Status == nil || response.Status.Message == nil || len(*response.Status.Message) <= maxMessage {
+		return response
+	}
+	text := *response.Status.Message
+	kept := strings.ToValidUTF8(text[:maxMessage], "")
+	message := fmt.Sprintf("%s [%d bytes cut]", kept, len(text)-len(kept))
+	status := *response.Status
+	status.Message, response.Status = &message, &status
+	return response
+}
+
 // replaceMessage returns status with message, and its former message (or "") as a further cause.
 func replaceMessage(status *admission.Status, message string) *admission.Status {
 	var replaced admission.Status

@@ -61,6 +61,7 @@ var corpus = []struct {
 	{guest: "prints_much", want: `answer {"accepted":true} printed "[61449 bytes cut] ` +
 		strings.Repeat("*", 4096-9) + `last word"`},
 
+	{guest: "error_of_a_megabyte", want: "call: " + strings.Repeat("\x00", 1<<20) + ` printed ""`},
 	{guest: "guest_error", want: `call:  out of luck  printed ""`},
 	{guest: "error_not_utf8", want: "call: ab\uFFFDc printed \"\""},
 	{guest: "error_without_text", want: `call: No error message set for call failure printed ""`},

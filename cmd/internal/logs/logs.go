@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +94,7 @@ func levelName(level zapcore.Level) string {
 func appendText(dst []byte, entry zapcore.Entry, fields []zapcore.Field) []byte {
 	dst = entry.Time.UTC().AppendFormat(dst, timeFormat)
 	dst = fmt.Appendf(dst, " %5s %s: ", levelName(entry.Level), entry.LoggerName)
-	dst = append(dst, oneLine(entry.Message)...)
+	dst = append(dst, oneLine(cut(entry.Message))...)
 	for _, f := range fields {
 		value, present := valueOf(f)
 		if !present {
@@ -103,10 +104,23 @@ func appendText(dst []byte, entry zapcore.Entry, fields []zapcore.Field) []byte 
 		if text, ok := value.(string); ok {
 			dst = strconv.AppendQuote(dst, text)
 		} else {
-			dst = append(dst, oneLine(fmt.Sprint(value))...)
+			dst = append(dst, oneLine(cut(fmt.Sprint(value)))...)
 		}
 	}
 	return dst
+}
+
+// maxText is how many bytes of a text are logged: what guests and clients made up may have
+// megabytes, of which each byte may become four.
+const maxText = 8 << 10
+
+// cut leaves of a long text its beginning, and says how much is missing.
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	kept := strings.ToValidUTF8(text[:maxText], "")
+	return fmt.Sprintf("%s [%d bytes cut]", kept, len(text)-len(kept))
 }
 
 // oneLine keeps what a guest or a client made up from looking like another event.
@@ -121,7 +135,7 @@ func oneLine(text string) string {
 }
 
 func appendJSON(dst []byte, entry zapcore.Entry, fields []zapcore.Field) []byte {
-	values := map[string]any{"message": entry.Message}
+	values := map[string]any{"message": cut(entry.Message)}
 	for _, f := range fields {
 		if value, present := valueOf(f); present {
 			values[f.Key] = value
@@ -146,7 +160,7 @@ func valueOf(f zapcore.Field) (any, bool) {
 	case zapcore.SkipType:
 		return nil, false
 	case zapcore.StringType:
-		return f.String, true
+		return cut(f.String), true
 	case zapcore.BoolType:
 		return f.Integer == 1, true
 	case zapcore.Int64Type, zapcore.Int32Type, zapcore.Int16Type, zapcore.Int8Type:
@@ -154,10 +168,13 @@ func valueOf(f zapcore.Field) (any, bool) {
 	case zapcore.DurationType:
 		return time.Duration(f.Integer).String(), true
 	case zapcore.ErrorType:
-		return f.Interface.(error).Error(), true
+		return cut(f.Interface.(error).Error()), true
 	}
 	encoder := zapcore.NewMapObjectEncoder()
 	f.AddTo(encoder)
 	value, ok := encoder.Fields[f.Key]
+	if text, isText := value.(string); isText {
+		value = cut(text)
+	}
 	return value, ok
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,5 +45,17 @@ func TestJSON(t *testing.T) {
 	}
 	if _, err := time.Parse(time.RFC3339Nano, event.Timestamp); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLongText holds that one event is not as long as what somebody made up.
+func TestLongText(t *testing.T) {
+	long := strings.Repeat("\x00", 8<<10-1) + "é" + strings.Repeat("x", 10<<20)
+	for _, format := range []logs.Format{logs.Text, logs.JSON} {
+		var out bytes.Buffer
+		logs.New(&out, format, zapcore.InfoLevel, "t").Warn(long, zap.String("s", long), zap.Error(errors.New(long)), zap.ByteString("b", []byte(long)))
+		if want := "[10485762 bytes cut]"; out.Len() > 300<<10 || strings.Count(out.String(), want) != 4 || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%s: %d bytes, %d times %q", format, out.Len(), strings.Count(out.String(), want), want)
+		}
 	}
 }
