@@ -172,6 +172,14 @@ func (d *differ) elements(array []byte) (all [][]byte, err error) {
 	return all, err
 }
 
+// both returns what read makes of old and of new.
+func both[T any](read func([]byte) (T, error), old, new []byte) (before, after T, err error) {
+	if before, err = read(old); err == nil {
+		after, err = read(new)
+	}
+	return before, after, err
+}
+
 // take counts a member or element.
 func (d *differ) take() error {
 	if d.parts++; d.parts > maxParts {
@@ -182,11 +190,7 @@ func (d *differ) take() error {
 
 func (d *differ) objects(old, new []byte) error {
 	defer func(parts int) { d.parts = parts }(d.parts)
-	before, err := d.members(old)
-	if err != nil {
-		return err
-	}
-	after, err := d.members(new)
+	before, after, err := both(d.members, old, new)
 	if err != nil {
 		return err
 	}
@@ -214,11 +218,7 @@ func (d *differ) objects(old, new []byte) error {
 
 func (d *differ) arrays(old, new []byte) error {
 	defer func(parts int) { d.parts = parts }(d.parts)
-	before, err := d.elements(old)
-	if err != nil {
-		return err
-	}
-	after, err := d.elements(new)
+	before, after, err := both(d.elements, old, new)
 	if err != nil {
 		return err
 	}
