@@ -79,10 +79,7 @@ func (p *Pool) idleSince() (since time.Time, idle bool) {
 // giveUpOldest gives up the instance that has waited longest, if there still is one.
 func (p *Pool) giveUpOldest() {
 	p.mu.Lock()
-	var oldest []idler
-	if len(p.idle) > 0 {
-		oldest = p.withdraw(1)
-	}
+	oldest := p.withdraw(min(len(p.idle), 1))
 	p.mu.Unlock()
 	for _, i := range oldest {
 		p.discard(i.instance, DiscardIdle)
