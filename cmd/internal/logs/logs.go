@@ -153,14 +153,23 @@ func appendJSON(dst []byte, entry zapcore.Entry, fields []zapcore.Field) []byte 
 	return append(dst, line...)
 }
 
-// valueOf returns the value of a field as text, number, boolean, or whatever zap makes of it; false
-// for a field that holds nothing, such as a nil error.
+// valueOf returns the value of a field, cut when it is a long text; false for a field that holds
+// nothing, such as a nil error.
 func valueOf(f zapcore.Field) (any, bool) {
+	value, present := wholeValueOf(f)
+	if text, isText := value.(string); isText {
+		value = cut(text)
+	}
+	return value, present
+}
+
+// wholeValueOf returns the value of a field as text, number, boolean, or whatever zap makes of it.
+func wholeValueOf(f zapcore.Field) (any, bool) {
 	switch f.Type {
 	case zapcore.SkipType:
 		return nil, false
 	case zapcore.StringType:
-		return cut(f.String), true
+		return f.String, true
 	case zapcore.BoolType:
 		return f.Integer == 1, true
 	case zapcore.Int64Type, zapcore.Int32Type, zapcore.Int16Type, zapcore.Int8Type:
@@ -168,13 +177,10 @@ func valueOf(f zapcore.Field) (any, bool) {
 	case zapcore.DurationType:
 		return time.Duration(f.Integer).String(), true
 	case zapcore.ErrorType:
-		return cut(f.Interface.(error).Error()), true
+		return f.Interface.(error).Error(), true
 	}
 	encoder := zapcore.NewMapObjectEncoder()
 	f.AddTo(encoder)
 	value, ok := encoder.Fields[f.Key]
-	if text, isText := value.(string); isText {
-		value = cut(text)
-	}
 	return value, ok
 }
