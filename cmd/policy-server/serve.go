@@ -53,8 +53,8 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		log.Warn("configuration", zap.String("warning", warning))
 	}
 	checkDockerConfig(o.dockerConfig, log)
-	// Guests may keep as many processors busy as there are evaluations: one more lets timers and
-	// the network go on.
+	// Guests may keep as many processors busy as there are places: one more lets timers and the
+	// network go on.
 	goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), o.workers+1))
 	budget := findMemoryBudget(o)
 	budget.log(log, o.memoryLimit)
