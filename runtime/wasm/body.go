@@ -11,15 +11,22 @@ type body struct {
 	params   uint32
 	declared uint32 // locals besides the parameters
 
-	open     []int // for each open block its region, the innermost last
+	open     []block // the blocks that are open, the innermost last
 	regions  []region
 	straight bool // no instruction so far could branch or call
 	calls    bool
 	splits   bool // some instruction is done in pieces when it is long
+	demands  demands
 
 	// last is the number that the instruction before has put on the stack, if it was one that does.
 	last      uint32
 	lastKnown bool
+}
+
+// block is a block of instructions, and what pays for them.
+type block struct {
+	region int
+	loop   bool
 }
 
 // region is the code that one check pays for: a function without its loops, or a loop without those
@@ -73,10 +80,11 @@ func (b *body) walk() []edit {
 	b.edits[slotCount].from, b.edits[slotCount].to = start, countEnd
 
 	b.regions = append(b.regions, region{check: slotEntry})
-	b.open = append(b.open, 0)
+	b.open = append(b.open, block{})
 	for len(b.open) > 0 && b.err == nil {
 		b.instruction()
 	}
+	b.checkDemands()
 	if b.err == nil && b.more() {
 		b.fail("%d bytes are left after the function's end", len(b.b)-b.pos)
 	}
@@ -99,22 +107,31 @@ func (b *body) instruction() {
 		weight += b.split(bulk{op, string(b.b[operands:b.pos])}, at, edits)
 	}
 	b.last, b.lastKnown = n, op == opI32Const
-	region := &b.regions[b.open[len(b.open)-1]]
+	inside := b.open[len(b.open)-1].region
+	region := &b.regions[inside]
 	region.weight += weight
 	region.calls = region.calls || op.calls()
 	switch {
-	case op == opBlock:
-		b.open = append(b.open, b.open[len(b.open)-1])
+	case op == opBlock, op == opIf, op == opTryTable:
+		b.open = append(b.open, block{region: inside})
 	case op == opLoop:
 		b.enterLoop()
-	case op == opIf, op == opTryTable:
-		b.open = append(b.open, b.open[len(b.open)-1])
 	case op == opEnd:
-		b.open = b.open[:len(b.open)-1]
+		b.leaveBlock()
 	}
+	b.demands.count(op, n, len(b.open))
 	b.straight = b.straight && !op.diverts()
 	b.calls = b.calls || op.calls()
 	b.note(op, n, at)
+}
+
+// leaveBlock ends the innermost block.
+func (b *body) leaveBlock() {
+	last := len(b.open) - 1
+	if b.open[last].loop {
+		b.demands.loops--
+	}
+	b.open = b.open[:last]
 }
 
 // note keeps what the report and the metering need to know of an instruction that begins at offset
@@ -146,10 +163,10 @@ func (b *body) enterLoop() {
 	b.edits = append(b.edits, edit{from: b.pos, to: b.pos})
 	if b.straight {
 		b.regions[0].check, b.regions[0].loop = head, true
-		b.open = append(b.open, 0)
+		b.open = append(b.open, block{0, true})
 		return
 	}
-	b.open = append(b.open, len(b.regions))
+	b.open = append(b.open, block{len(b.regions), true})
 	b.regions = append(b.regions, region{check: head, loop: true})
 }
 

@@ -1,10 +1,5 @@
 package wasm
 
-// maxLocals is what a function may declare: the bound the browsers share
-// (https://webassembly.github.io/spec/js-api/#limits). A declaration of four bytes can ask for four
-// billion.
-const maxLocals = 50_000
-
 // CheckCounts walks the sections that [Parse] passes over and fails with a *[FormatError] where a
 // count or size exceeds the bytes behind it. Compilers allocate by such counts before they read on,
 // and running out of memory cannot be recovered from, so a module of unknown origin must pass here
@@ -26,7 +21,7 @@ func (m *Module) CheckCounts() error {
 		case sectionElement:
 			r.vector(r.elementSegment)
 		case sectionCode:
-			r.vector(r.function)
+			r.functionBodies()
 		case sectionTag:
 			r.vector(r.tagType)
 		case sectionCustom, sectionImport, sectionTable, sectionMemory, sectionExport, sectionData:
@@ -79,16 +74,25 @@ func (r *reader) elementSegment() {
 	}
 }
 
-// function passes over one body in the code section, reading its local declarations.
-func (r *reader) function() {
-	inner := r.functionBody()
-	inner.locals()
-	if inner.err == nil && !inner.more() {
-		inner.fail("function has no body")
-	}
-	if r.err == nil {
-		r.err = inner.err
-	}
+// functionBodies passes over the bodies in the code section, reading their local declarations.
+func (r *reader) functionBodies() {
+	var locals uint64
+	r.vector(func() {
+		inner := r.functionBody()
+		locals += uint64(inner.locals())
+		switch {
+		case inner.err != nil:
+		case !inner.more():
+			inner.fail("function has no body")
+		case locals > maxAllLocals:
+			inner.fail("functions declare more than %d locals together", maxAllLocals)
+		case len(inner.b) > maxBodySize:
+			inner.fail("function has %d bytes; at most %d", len(inner.b), maxBodySize)
+		}
+		if r.err == nil {
+			r.err = inner.err
+		}
+	})
 }
 
 // functionBody returns a reader of the next body in the code section.

@@ -1,7 +1,7 @@
 package wasm
 
 // immediates passes over what follows op, and returns the index when op names a function, global or
-// local, and the number when it is i32.const.
+// local, the number when it is i32.const, and how many targets a br_table has besides its default.
 func (b *body) immediates(op opcode) uint32 {
 	switch {
 	case op >= 0x45 && op <= 0xc4: // arithmetic, comparisons, conversions
@@ -32,9 +32,8 @@ func (b *body) plainImmediates(op opcode) uint32 {
 	case 0x0c, 0x0d, 0xd5, 0xd6, // br, br_if, br_on_null, br_on_non_null
 		0x08, 0x25, opTableSet: // throw, table.get
 		b.u32()
-	case 0x0e: // br_table
-		b.vector(func() { b.u32() })
-		b.u32()
+	case opBranchTable:
+		return b.branchTable()
 	case opCall, opReturnCall, opRefFunc:
 		return b.functionIndex()
 	case opCallIndirect, 0x13: // and its tail call
@@ -128,6 +127,15 @@ func (b *body) blockType() {
 		return
 	}
 	b.checkIndex("type", uint32(i), func(s *spaces) int { return s.types })
+}
+
+// branchTable passes over the targets of a br_table and returns how many there are.
+func (b *body) branchTable() uint32 {
+	n := b.count()
+	for range n + 1 { // and the default
+		b.u32()
+	}
+	return n
 }
 
 func (b *body) catch() {

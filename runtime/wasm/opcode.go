@@ -12,6 +12,7 @@ const (
 	opElse         opcode = 0x05
 	opEnd          opcode = 0x0b
 	opBranchIf     opcode = 0x0d
+	opBranchTable  opcode = 0x0e
 	opReturn       opcode = 0x0f
 	opCall         opcode = 0x10
 	opCallIndirect opcode = 0x11
