@@ -164,7 +164,7 @@ func openProgram(tb testing.TB, module []byte) *sandbox.Program {
 			{Name: "__host_error", Params: 1, Call: ignore},
 			{Name: "__console_log", Params: 2, Call: ignore},
 		}}},
-	}, nil, sandbox.NewIdleMemory(1<<30))
+	}, sandbox.NewShared(sandbox.NewIdleMemory(1<<30), nil, nil, func(error) {}))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"fmt"
+	"io"
 
 	"policy-server/runtime/sandbox"
 )
@@ -22,9 +23,17 @@ type Config struct {
 	HostCallLimit int
 
 	// CodeFolder is where compiled code is kept from one start to the next; the folder is made when
-	// missing, for this user only. Without it every start compiles everything. What is damaged in
-	// it is removed and compiled again.
+	// missing, for this user only. Without it, or where it cannot be used, every start compiles
+	// everything. What is damaged in it is removed and compiled again.
 	CodeFolder string
+
+	// Compiler compiles modules in processes of their own, which leave what they compiled in
+	// CodeFolder; nil, or without that folder: they are compiled in this one.
+	Compiler *Compiler
+
+	// Warn is told what the engine goes on without: CodeFolder, or processes to compile in. nil:
+	// nobody is told.
+	Warn func(error)
 
 	// IdleMemory is how many bytes all instances together may hold that wait for a call. Beyond it
 	// those are given up that have waited longest. Default 256 MiB.
@@ -45,6 +54,20 @@ const (
 
 	maxMemoryLimit = 4 << 30 // what 32 bits address
 )
+
+func (c Config) warn(err error) {
+	if c.Warn != nil {
+		c.Warn(err)
+	}
+}
+
+// Compiler compiles modules in processes of their own, bounded in memory and time.
+type Compiler = sandbox.Compiler
+
+// CompilerMain is the program of such a process: see Compiler.Command.
+func CompilerMain(arguments []string, stdin io.Reader, stdout io.Writer) (exit int) {
+	return sandbox.CompilerMain(arguments, stdin, stdout)
+}
 
 // limits checks c and fills in the defaults.
 func (c Config) limits() (sandbox.Limits, error) {

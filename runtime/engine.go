@@ -15,7 +15,6 @@ import (
 type Engine struct {
 	sandboxes map[Protocol]*sandbox.Engine
 	cache     *sandbox.CodeCache // nil: none
-	damaged   int                // entries the cache had to remove
 
 	mu     sync.Mutex
 	codes  map[codeKey]*sharedCode
@@ -31,13 +30,13 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{sandboxes: map[Protocol]*sandbox.Engine{}, codes: map[codeKey]*sharedCode{}}
 	if cfg.CodeFolder != "" {
-		if e.cache, e.damaged, err = sandbox.OpenCodeCache(cfg.CodeFolder); err != nil {
-			return nil, err
+		if e.cache, err = sandbox.OpenCodeCache(cfg.CodeFolder); err != nil {
+			cfg.warn(fmt.Errorf("modules are compiled at each start, and in this process: %w", err))
 		}
 	}
-	idle := sandbox.NewIdleMemory(cmp.Or(cfg.IdleMemory, defaultIdleMemory))
+	shared := sandbox.NewShared(sandbox.NewIdleMemory(cmp.Or(cfg.IdleMemory, defaultIdleMemory)), e.cache, cfg.Compiler, cfg.warn)
 	for name, p := range protocols() {
-		engine, err := sandbox.Open(ctx, limits, p.abi, e.cache, idle)
+		engine, err := sandbox.Open(ctx, limits, p.abi, shared)
 		if err != nil {
 			return nil, fmt.Errorf("open engine for %s: %w", name, errors.Join(err, e.Close(ctx)))
 		}
@@ -48,8 +47,8 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 
 // Compile compiles a module, which can take from milliseconds to a minute by its size. The same
 // bytes are compiled once for all who ask for them, at the same time or later. It does not keep the
-// bytes. The error is a *[CompileError], [ErrClosed], or says that p is unknown. The caller closes
-// the module, or the engine with all its modules.
+// bytes. The error is a *[CompileError], [ErrClosed], that of ctx, or says that p is unknown. The
+// caller closes the module, or the engine with all its modules.
 func (e *Engine) Compile(ctx context.Context, module []byte, p Protocol) (*Module, error) {
 	engine, known := e.sandboxes[p]
 	if !known {
@@ -63,6 +62,7 @@ type EngineStats struct {
 	Compiled uint64 // modules that were compiled
 	Found    uint64 // modules whose code was found in Config.CodeFolder
 	Shared   uint64 // modules whose code somebody else had compiled or found in this process
+	Damaged  uint64 // entries of Config.CodeFolder that were found damaged, and removed
 }
 
 // Stats returns the engine's statistics.
@@ -76,13 +76,12 @@ func (e *Engine) Stats() EngineStats {
 		loaded += compiles.Loaded
 		s.Compiled += compiles.Compiled
 	}
+	if e.cache != nil {
+		s.Damaged = uint64(e.cache.Damaged())
+	}
 	s.Found = loaded - min(loaded, s.Compiled) // a module may be compiled and not yet counted as loaded
 	return s
 }
-
-// Damaged returns how many entries of Config.CodeFolder were found damaged, and removed, when the
-// engine was opened.
-func (e *Engine) Damaged() int { return e.damaged }
 
 // Close waits for running calls to end, refusing new ones, and frees the engine with all its
 // modules. When ctx ends first its error is returned, something is left unfreed, and Close may be

@@ -9,6 +9,8 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
+
+	"policy-server/runtime"
 )
 
 // memoryBudget is how many bytes of guest memory all instances may hold together, and what it comes
@@ -53,6 +55,32 @@ func findMemoryBudget(o options) memoryBudget {
 	return memoryBudget{int64(limit / 2), from, int64(limit)}
 }
 
+// Bounds of what one compilation may take when the operator does not say. The most that was needed
+// for a module of 100 MB is 1.4 GB, and a few megabytes of module need some 200 MB.
+const (
+	leastCompiling = 512 << 20
+	mostCompiling  = 2 << 30
+)
+
+// newCompiler returns the compiler, which is this program again in processes of its own unless o
+// says otherwise.
+func newCompiler(o options, budget memoryBudget, log *zap.Logger) *runtime.Compiler {
+	c := &runtime.Compiler{Memory: o.compileMemory, Timeout: o.compileTimeout}
+	if c.Memory == 0 {
+		c.Memory = min(max(budget.limit/2, leastCompiling), mostCompiling)
+	}
+	if o.compileHere {
+		return c
+	}
+	program, err := os.Executable()
+	if err != nil {
+		log.Warn("modules are compiled in this process", zap.Error(err))
+		return c
+	}
+	c.Command = []string{program, compilerArgument}
+	return c
+}
+
 // collectorPercent is how much garbage the collector lets come together while requests are served,
 // in percent of what is in use. That is little, ten or twenty megabytes, so that with Go's default
 // of 100 the collector would run at every few hundred requests, and stand in the way of one in a
@@ -66,6 +94,7 @@ const leastHeap = 64 << 20
 // over; but never so rarely that Go's heap and the budget together exceed what the process may use.
 // What the operator has set by GOGC or GOMEMLIMIT holds.
 func (b memoryBudget) tuneCollector() {
+	debug.FreeOSMemory()
 	if os.Getenv("GOMEMLIMIT") == "" && b.limit > 0 {
 		debug.SetMemoryLimit(max(b.limit-b.bytes, leastHeap))
 	}
@@ -85,16 +114,21 @@ func (b memoryBudget) log(log *zap.Logger, memoryLimit int64) {
 	}
 }
 
-// maxBudget is beyond what a machine has.
-const maxBudget = 1 << 50
+// Bounds of what the operator may give: what nothing could be done with, and what no machine has.
+const (
+	leastBudget         = 1 << 20
+	leastCompilingGiven = 64 << 20
+	maxBudget           = 1 << 50
+)
 
-func parseBudget(text string) (int64, error) {
+// parseBudget reads a number of bytes, of which 0 means what fits this machine.
+func parseBudget(text string, least int64) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err != nil:
 		return 0, errors.New("not a number of bytes")
-	case n != 0 && (n < 1<<20 || n > maxBudget):
-		return 0, fmt.Errorf("legal: 0 for half of the memory there is, or %d to %d bytes", 1<<20, int64(maxBudget))
+	case n != 0 && (n < least || n > maxBudget):
+		return 0, fmt.Errorf("legal: 0 for a part of the memory there is, or %d to %d bytes", least, int64(maxBudget))
 	}
 	return n, nil
 }

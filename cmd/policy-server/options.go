@@ -42,6 +42,9 @@ type options struct {
 	memoryBudget     int64
 	memoryLimit      int64
 	codeFolder       string
+	compileHere      bool
+	compileMemory    int64
+	compileTimeout   time.Duration
 	imageCache       oci.CacheConfig
 }
 
@@ -90,7 +93,10 @@ func table() []option {
 		{flag: "always-accept-admission-reviews-on-namespace", env: "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE", placeholder: "NS", help: "accept all requests in this namespace without evaluating them",
 			set: func(o *options, text string) error { o.alwaysAccept = text; return nil }},
 		{flag: "policy-timeout", env: "KUBEWARDEN_POLICY_TIMEOUT", fallback: "2", placeholder: "SECONDS", help: "how long one evaluation may take, unless the policy says otherwise",
-			set: func(o *options, text string) (err error) { o.policyTimeout, err = parseSeconds(text); return err }},
+			set: func(o *options, text string) (err error) {
+				o.policyTimeout, err = parseSeconds(text, ", or --disable-timeout-protection")
+				return err
+			}},
 		{flag: "disable-timeout-protection", env: "KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION", help: "no limit for policies that have none of their own",
 			set: func(o *options, text string) error { o.noTimeout = text == "true"; return nil }},
 		{flag: "ignore-kubernetes-connection-failure", env: "KUBEWARDEN_IGNORE_KUBERNETES_CONNECTION_FAILURE", help: "start without a Kubernetes client",
@@ -114,11 +120,23 @@ func table() []option {
 		{flag: "memory-limit", env: "KUBEWARDEN_MEMORY_LIMIT", fallback: "134217728", placeholder: "BYTES", help: "how large the memory of one sandbox may get",
 			set: func(o *options, text string) (err error) { o.memoryLimit, err = parseBytes(text); return err }},
 		{flag: "memory-budget", env: "KUBEWARDEN_MEMORY_BUDGET", fallback: "0", placeholder: "BYTES", help: "how much memory all sandboxes together may hold; 0: half of the container's limit, or of the machine's memory",
-			set: func(o *options, text string) (err error) { o.memoryBudget, err = parseBudget(text); return err }},
+			set: func(o *options, text string) (err error) {
+				o.memoryBudget, err = parseBudget(text, leastBudget)
+				return err
+			}},
 		{flag: "evaluations-per-policy", env: "KUBEWARDEN_EVALUATIONS_PER_POLICY", fallback: "64", placeholder: "N", help: "how many evaluations of one policy may have begun, those that wait in host calls included; others wait",
 			set: func(o *options, text string) (err error) { o.perPolicy, err = parseWorkers(text); return err }},
 		{flag: "compile-cache-dir", env: "KUBEWARDEN_COMPILE_CACHE_DIR", placeholder: "DIR", help: "where compiled modules are kept from one start to the next (default: compiled, in the download directory)",
 			set: func(o *options, text string) error { o.codeFolder = text; return nil }},
+		{flag: "compile-isolation", env: "KUBEWARDEN_COMPILE_ISOLATION", fallback: "process", placeholder: "MODE", possible: []string{"process", "none"}, help: "where modules are compiled: each in a process of its own, bounded in memory and time, or in the server",
+			set: func(o *options, text string) error { o.compileHere = text == "none"; return nil }},
+		{flag: "compile-memory", env: "KUBEWARDEN_COMPILE_MEMORY", fallback: "0", placeholder: "BYTES", help: "how much memory the process may take that compiles a module; 0: half of the container's limit or of the machine's memory, from 512 MiB to 2 GiB",
+			set: func(o *options, text string) (err error) {
+				o.compileMemory, err = parseBudget(text, leastCompilingGiven)
+				return err
+			}},
+		{flag: "compile-timeout", env: "KUBEWARDEN_COMPILE_TIMEOUT", fallback: "120", placeholder: "SECONDS", help: "how long compiling a module may take",
+			set: func(o *options, text string) (err error) { o.compileTimeout, err = parseSeconds(text, ""); return err }},
 		{flag: "image-verification-cache-ttl", env: "KUBEWARDEN_IMAGE_VERIFICATION_CACHE_TTL", fallback: "300", placeholder: "SECONDS", help: "how long an image that was verified for a policy counts as verified, by digest and constraints; 0: not at all",
 			set: func(o *options, text string) (err error) {
 				o.imageCache.Lifetime, err = parseLifetime(text)
@@ -197,10 +215,11 @@ func parseWorkers(text string) (int, error) {
 	return int(n), nil
 }
 
-func parseSeconds(text string) (time.Duration, error) {
+// parseSeconds reads a time limit; instead is what to give for none.
+func parseSeconds(text, instead string) (time.Duration, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 0 {
-		return 0, errors.New("not a number of seconds; legal: 1 or more, or --disable-timeout-protection")
+		return 0, errors.New("not a number of seconds; legal: 1 or more" + instead)
 	}
 	return time.Duration(n) * time.Second, nil
 }

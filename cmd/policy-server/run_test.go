@@ -15,6 +15,14 @@ import (
 	"policy-server/hostcalls/oci"
 )
 
+// TestMain lets the server of a test compile in processes of its own, which are this binary.
+func TestMain(m *testing.M) {
+	if exit, compiled := compileModule(os.Args[1:]); compiled {
+		os.Exit(exit)
+	}
+	os.Exit(m.Run())
+}
+
 // call runs the program with args and returns its exit code and outputs.
 func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
@@ -47,9 +55,11 @@ func TestUsageErrors(t *testing.T) {
 		"flag twice":          {[]string{"--port", "1", "--port", "2"}, "error: the argument '--port' cannot be used multiple times"},
 		"switch twice":        {[]string{"--continue-on-errors", "--continue-on-errors"}, "error: the argument '--continue-on-errors' cannot be used multiple times"},
 		"port out of range":   {[]string{"--port", "65536"}, "error: invalid value '65536' for '--port <PORT>': not a port; legal: 0 to 65535"},
+		"no compiler time":    {[]string{"--compile-timeout", "0"}, "error: invalid value '0' for '--compile-timeout <SECONDS>': not a number of seconds; legal: 1 or more\n"},
+		"compiler of a byte":  {[]string{"--compile-memory", "1"}, "error: invalid value '1' for '--compile-memory <BYTES>': legal: 0 for a part of the memory there is, or 67108864 to 1125899906842624 bytes"},
 		"no workers":          {[]string{"--workers", "0"}, "error: invalid value '0' for '--workers <N>': not a number of evaluations; legal: 1 to 65536"},
 		"workers are words":   {[]string{"--workers", "many"}, "error: invalid value 'many' for '--workers <N>'"},
-		"budget too small":    {[]string{"--memory-budget", "1"}, "error: invalid value '1' for '--memory-budget <BYTES>': legal: 0 for half of the memory there is, or 1048576 to 1125899906842624 bytes"},
+		"budget too small":    {[]string{"--memory-budget", "1"}, "error: invalid value '1' for '--memory-budget <BYTES>': legal: 0 for a part of the memory there is, or 1048576 to 1125899906842624 bytes"},
 		"budget in words":     {[]string{"--memory-budget", "1Gi"}, "error: invalid value '1Gi' for '--memory-budget <BYTES>': not a number of bytes"},
 		"no memory":           {[]string{"--memory-limit", "1"}, "error: invalid value '1' for '--memory-limit <BYTES>': not a number of bytes; legal: 65536 to 4294967296"},
 		"cache of years":      {[]string{"--image-verification-cache-ttl", "90000"}, "error: invalid value '90000' for '--image-verification-cache-ttl <SECONDS>': not a number of seconds; legal: 0 to 86400"},

@@ -62,14 +62,13 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		MemoryLimit: o.memoryLimit,
 		IdleMemory:  budget.idle(),
 		CodeFolder:  cmp.Or(o.codeFolder, filepath.Join(o.downloadDir, "compiled")),
+		Compiler:    newCompiler(o, budget, log),
+		Warn:        func(err error) { log.Warn("compiled code", zap.Error(err)) },
 	})
 	if err != nil {
 		return fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
 	}
 	defer func() { _ = engine.Close(context.WithoutCancel(ctx)) }()
-	if n := engine.Damaged(); n > 0 {
-		log.Warn("compile cache: damaged entries removed, their modules are compiled again", zap.Int("entries", n))
-	}
 	cluster, err := connect(o, f.definitions, log)
 	if err != nil {
 		return err
@@ -109,6 +108,9 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	log.Info("policies download", zap.String("download_dir", o.downloadDir), zap.Int("policies_count", len(f.definitions)), zap.String("status", "init"))
 	if err := keeper.Apply(ctx, inputs); err != nil {
 		return calledOff(ctx, err)
+	}
+	if n := engine.Stats().Damaged; n > 0 {
+		log.Warn("compile cache: damaged entries were removed, their modules compiled again", zap.Uint64("entries", n))
 	}
 	budget.tuneCollector()
 	return front.Run(ctx)

@@ -83,10 +83,10 @@ func (b *buffer) String() string {
 const storeFlag = "--policies-download-dir"
 
 // launch starts a watchful policy-server with files, a map from flag to content, on free loopback
-// ports.
+// ports. It compiles in its own process: a watchful compiler would take its time for nothing.
 func launch(t *testing.T, files map[string]string, flags ...string) *server {
 	t.Helper()
-	return launchFrom(t, watchful, files, flags...)
+	return launchFrom(t, watchful, files, append([]string{"--compile-isolation", "none"}, flags...)...)
 }
 
 // launchFrom does the same with the binary in folder.
@@ -150,6 +150,18 @@ func started(t *testing.T, s *server) *server {
 	}
 	t.Fatalf("the server does not get ready:\n%s", s.output.String())
 	return nil
+}
+
+// waitFor waits until the server has printed text.
+func (s *server) waitFor(t *testing.T, text string) {
+	t.Helper()
+	for range 600 {
+		if strings.Contains(s.output.String(), text) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("nothing of %q in\n%s", text, s.output.String())
 }
 
 // refusedToStart waits for the server to end by itself, with exit code 1, and returns what it

@@ -264,6 +264,48 @@ func TestOnePolicyFails(t *testing.T) {
 	s.stop(t)
 }
 
+// TestBombs holds that a module which takes the compiler too much fails by name, and neither stops
+// the others nor the server's end.
+func TestBombs(t *testing.T) {
+	t.Parallel()
+	bomb, err := guests.Bomb()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := unverified(t, "accepts", "rejects")
+	files["policies"] += fmt.Sprintf("bomb: {module: %q}\n", guests.File(t, bomb))
+	for flag, c := range map[string]struct{ value, reason string }{
+		"--compile-timeout": {"2", "compiling it took longer than 2s"},
+		"--compile-memory":  {"268435456", "compiling it took more than 268435456 bytes of memory"},
+	} {
+		s := started(t, launchFrom(t, plain, files, "--continue-on-errors", flag, c.value))
+		for policy, want := range map[string]string{
+			"accepts": `"allowed":true`, "rejects": `"allowed":false`,
+			"bomb": `"message":"bootstrap failure: bomb: policy \"bomb\": compile: cannot compile module: ` + c.reason + `","code":500`,
+		} {
+			if _, body := s.post(t, "/validate/"+policy, []byte(pod)); !strings.Contains(string(body), want) {
+				t.Errorf("%s: %s: %s", flag, policy, body)
+			}
+		}
+		if output := s.output.String(); !strings.Contains(output, flag+" gives it more") {
+			t.Errorf("no hint in\n%s", output)
+		}
+		s.stop(t)
+	}
+	if output := refusedToStart(t, launchFrom(t, plain, files, "--compile-timeout", "1")); !strings.Contains(output, `policy "bomb": compile: cannot compile module: compiling it took longer than 1s`) {
+		t.Errorf("got\n%s", output)
+	}
+	s := launchFrom(t, plain, files)
+	s.waitFor(t, `policy_id="accepts" module=`)
+	began := time.Now()
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if output := refusedToStart(t, s); !strings.Contains(output, "stopped before anything was served") || time.Since(began) > 30*time.Second {
+		t.Errorf("after %s:\n%s", time.Since(began), output)
+	}
+}
+
 // TestStalledReader has nobody read the server's log. Requests are answered all the same, and
 // SIGTERM ends the server.
 func TestStalledReader(t *testing.T) {

@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 var leaves = map[string][]string{
 	"document": {"jsontext"},
 	"flight":   {},
+	"folder":   {},
 	"jsontext": {},
 }
 

@@ -12,99 +12,133 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
+
+	"policy-server/folder"
 )
 
 // CodeCache keeps compiled code in a folder, so that a module is compiled once and not at each
-// start. Engines and goroutines may share it.
+// start. Engines, goroutines and processes may share it.
 //
 // wazero finds an entry by the module's bytes, its own version and the processor, and checks a part
 // of what it finds. That is not enough for machine code that will be run: an entry that was cut
-// short, changed, or put in another's place must not be. So each entry has a seal, the SHA-256 of
-// its file under its name, and what has no true seal is removed before wazero may look. The folder
-// is for this user only: seals guard against damage, not against somebody who may write there.
+// short, changed, or put in another's place must not be. So for each module there is a seal: which
+// entry is its compiled code, and the SHA-256 of that. Before wazero may look for a module's code
+// the seal is held against the entry, and what has no true seal is removed. Only sealed code comes
+// into the folder: modules are compiled into one of their own first.
+//
+// The folder is for this user only: seals guard against damage, not against somebody who may write
+// there.
 type CodeCache struct {
 	wazero  wazero.CompilationCache
+	folder  string
 	entries string // wazero's part of the folder
 	seals   string
 
-	mu     sync.Mutex
-	sealed map[string]bool // entries, by their path below entries, that have a true seal
+	mu      sync.Mutex
+	damaged int // entries that were removed
 }
 
-const privately = 0o700 // for folders; files get what os.CreateTemp gives
+// codeKey is the SHA-256 of a module as it is compiled.
+type codeKey [sha256.Size]byte
 
-// OpenCodeCache opens the cache in folder, which is made when missing, and removes what is damaged
-// in it. It returns how many entries that were. The caller closes the cache after the engines that
-// use it.
-func OpenCodeCache(folder string) (cache *CodeCache, damaged int, err error) {
-	c := &CodeCache{entries: filepath.Join(folder, "code"), seals: filepath.Join(folder, "seals"), sealed: map[string]bool{}}
-	for _, dir := range []string{folder, c.entries, c.seals} {
-		if err := errors.Join(os.MkdirAll(dir, privately), os.Chmod(dir, privately)); err != nil {
-			return nil, 0, fmt.Errorf("compile cache: %w", err)
+// OpenCodeCache opens the cache in folder, which is made when missing, and removes what has no seal
+// in it. The caller closes the cache after the engines that use it.
+func OpenCodeCache(path string) (*CodeCache, error) {
+	c := &CodeCache{folder: path, entries: filepath.Join(path, "code"), seals: filepath.Join(path, "seals")}
+	err := c.open()
+	if err == nil {
+		c.wazero, err = wazero.NewCompilationCacheWithDir(c.entries)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compile cache: %w", err)
+	}
+	return c, nil
+}
+
+func (c *CodeCache) open() error {
+	for _, dir := range []string{c.folder, c.entries, c.seals} {
+		if err := folder.Private(dir); err != nil {
+			return err
 		}
 	}
-	if damaged, err = c.removeDamaged(); err != nil {
-		return nil, 0, fmt.Errorf("compile cache: %w", err)
+	writable, err := c.newFolder()
+	if err != nil {
+		return err
 	}
-	if c.wazero, err = wazero.NewCompilationCacheWithDir(c.entries); err != nil {
-		return nil, 0, fmt.Errorf("compile cache: %w", err)
-	}
-	return c, damaged, nil
+	return errors.Join(os.Remove(writable), c.removeAbandoned(), c.removeUnsealed())
 }
 
 // Close gives back what the cache holds in memory; the folder stays.
 func (c *CodeCache) Close(ctx context.Context) error { return c.wazero.Close(ctx) }
 
-// removeDamaged removes the entries without a true seal.
-func (c *CodeCache) removeDamaged() (damaged int, err error) {
-	err = c.eachEntry(func(entry string) error {
-		seal, err := os.ReadFile(c.sealOf(entry))
-		if err == nil {
-			sum, err := c.sum(entry)
-			if err != nil {
-				return err
-			}
-			if sum == string(seal) {
-				c.sealed[entry] = true
-				return nil
-			}
-		}
-		damaged++
-		return os.Remove(filepath.Join(c.entries, entry))
-	})
-	return damaged, err
-}
-
-// seal seals the entries that were added since it was last called, and returns how many those were.
-// An entry that is not sealed, because the process ended before, is compiled again next time.
-func (c *CodeCache) seal() (added int, err error) {
+// Damaged returns how many entries have been removed because they had no true seal.
+func (c *CodeCache) Damaged() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err = c.eachEntry(func(entry string) error {
-		if c.sealed[entry] {
-			return nil
-		}
-		sum, err := c.sum(entry)
-		if err == nil {
-			err = writeWhole(c.sealOf(entry), sum)
-		}
-		if c.sealed[entry] = err == nil; err == nil {
-			added++
-		}
-		return err
-	})
-	return added, err
+	return c.damaged
 }
 
-// eachEntry calls each with every entry. One that another process removes meanwhile is no error.
-func (c *CodeCache) eachEntry(each func(entry string) error) error {
-	return filepath.WalkDir(c.entries, func(path string, found fs.DirEntry, err error) error {
-		if err == nil && found.Type().IsRegular() && !strings.HasSuffix(path, ".tmp") { // wazero is still writing those
-			var entry string
-			if entry, err = filepath.Rel(c.entries, path); err == nil {
-				err = each(entry)
+func (c *CodeCache) countDamaged() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.damaged++
+}
+
+const (
+	newPrefix  = "new-"
+	abandoned  = time.Hour // longer than any module is compiled
+	sealedWith = "\n"      // between the entry's name in a seal and its SHA-256
+)
+
+// newFolder makes a folder to compile into. The caller removes it.
+func (c *CodeCache) newFolder() (string, error) { return os.MkdirTemp(c.folder, newPrefix) }
+
+// removeAbandoned removes the folders that processes left behind which ended while they compiled.
+func (c *CodeCache) removeAbandoned() error {
+	found, err := os.ReadDir(c.folder)
+	for _, entry := range found {
+		if !strings.HasPrefix(entry.Name(), newPrefix) {
+			continue
+		}
+		if info, infoErr := entry.Info(); infoErr == nil && time.Since(info.ModTime()) > abandoned {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(c.folder, entry.Name())))
+		}
+	}
+	return err
+}
+
+// removeUnsealed removes the entries that no seal names, and whatever is there that can be none.
+// Their content is looked at when they are used.
+func (c *CodeCache) removeUnsealed() error {
+	sealed := map[string]bool{}
+	seals, err := os.ReadDir(c.seals)
+	if err != nil {
+		return err
+	}
+	for _, seal := range seals {
+		if entry, _, ok := c.readSeal(seal.Name()); ok {
+			sealed[entry] = true
+		}
+	}
+	return eachFile(c.entries, func(entry string, regular bool) error {
+		if regular && sealed[entry] {
+			return nil
+		}
+		c.countDamaged()
+		return os.Remove(filepath.Join(c.entries, entry))
+	})
+}
+
+// eachFile calls each with the path below root of everything that is no folder. One that another
+// process removes meanwhile is no error.
+func eachFile(root string, each func(path string, regular bool) error) error {
+	return filepath.WalkDir(root, func(path string, found fs.DirEntry, err error) error {
+		if err == nil && !found.IsDir() {
+			if path, err = filepath.Rel(root, path); err == nil {
+				err = each(path, found.Type().IsRegular())
 			}
 		}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -114,14 +148,91 @@ func (c *CodeCache) eachEntry(each func(entry string) error) error {
 	})
 }
 
-// sealOf returns the file of an entry's seal.
-func (c *CodeCache) sealOf(entry string) string {
-	return filepath.Join(c.seals, strings.ReplaceAll(entry, string(filepath.Separator), "_"))
+// holds tells whether the compiled code of a module is there, whole and in its place. An entry for
+// which the seal is not true is removed.
+func (c *CodeCache) holds(key codeKey) bool {
+	entry, want, ok := c.readSeal(key.String())
+	if !ok {
+		return false
+	}
+	sum, err := sumOf(c.entries, entry)
+	if err == nil && sum == want {
+		return true
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		c.countDamaged()
+		c.remove(key, entry)
+	}
+	return false
 }
 
-// sum returns the SHA-256 of an entry's name and content, in hex.
-func (c *CodeCache) sum(entry string) (string, error) {
-	file, err := os.Open(filepath.Join(c.entries, entry))
+// forget removes what is kept of a module.
+func (c *CodeCache) forget(key codeKey) {
+	if entry, _, ok := c.readSeal(key.String()); ok {
+		c.remove(key, entry)
+	}
+}
+
+// remove removes a module's entry and seal. What cannot be removed fails the next time too.
+func (c *CodeCache) remove(key codeKey, entry string) {
+	_ = os.Remove(filepath.Join(c.entries, entry))
+	_ = os.Remove(filepath.Join(c.seals, key.String()))
+}
+
+// readSeal reads a seal: an entry's path below entries, and its sum.
+func (c *CodeCache) readSeal(name string) (entry, sum string, ok bool) {
+	content, err := os.ReadFile(filepath.Join(c.seals, name))
+	if err != nil {
+		return "", "", false
+	}
+	entry, sum, ok = strings.Cut(string(content), sealedWith)
+	return entry, sum, ok && filepath.IsLocal(entry)
+}
+
+// adopt seals the one entry that was compiled into dir for a module, and moves it to where wazero
+// finds it. The seal is there first: an entry without one is removed by whoever opens the cache.
+func (c *CodeCache) adopt(dir string, key codeKey) error {
+	var compiled []string
+	err := eachFile(dir, func(path string, regular bool) error {
+		if !regular {
+			return fmt.Errorf("%s is no regular file", path)
+		}
+		compiled = append(compiled, path)
+		return nil
+	})
+	if err == nil && len(compiled) != 1 {
+		err = fmt.Errorf("compiling left %d files, want 1", len(compiled))
+	}
+	if err != nil {
+		return err
+	}
+	entry := compiled[0]
+	sum, err := sumOf(dir, entry)
+	if err != nil {
+		return err
+	}
+	place := filepath.Join(c.entries, entry)
+	if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+		return err
+	}
+	if err := writeWhole(filepath.Join(c.seals, key.String()), entry+sealedWith+sum); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(dir, entry), place)
+}
+
+// sumOf returns the SHA-256 of the name and content of an entry below root, in hex. What is no
+// regular file has none.
+func sumOf(root, entry string) (string, error) {
+	path := filepath.Join(root, entry)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no regular file", path)
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -133,6 +244,8 @@ func (c *CodeCache) sum(entry string) (string, error) {
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
+
+func (k codeKey) String() string { return hex.EncodeToString(k[:]) }
 
 // writeWhole writes a file that is there with all of its content or not at all.
 func writeWhole(path, content string) error {

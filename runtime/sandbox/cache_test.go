@@ -5,39 +5,39 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/tetratelabs/wazero"
 )
 
 // compileAll compiles two guests with the cache in folder and returns how many entries were found
 // damaged.
 func compileAll(t *testing.T, folder string) (damaged int) {
 	t.Helper()
-	cache, damaged, err := OpenCodeCache(folder)
+	cache, err := OpenCodeCache(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache.wazero))
-	for _, guest := range []string{"accepts", "rejects"} {
-		code, err := os.ReadFile("../testdata/" + guest + ".wasm")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := runtime.CompileModule(ctx, code); err != nil {
-			t.Fatalf("%s: %v", guest, err)
-		}
-	}
-	if _, err := cache.seal(); err != nil {
+	shared := NewShared(NewIdleMemory(1), cache, nil, func(err error) { t.Error(err) })
+	e, err := Open(ctx, Limits{MemoryPages: 1, Output: 1, HostCall: 1, Print: 1}, ABI{Kind: Library{}}, shared)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := runtime.Close(ctx); err != nil {
+	for number := range byte(2) {
+		if _, _, err := e.machineCode(ctx, nil, distinct(number)); err != nil {
+			t.Fatalf("%d: %v", number, err)
+		}
+	}
+	if err := e.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := cache.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return damaged
+	return cache.Damaged()
+}
+
+// distinct returns a module with one function, which returns that number, below 64.
+func distinct(number byte) []byte {
+	return append([]byte("\x00asm\x01\x00\x00\x00\x01\x05\x01\x60\x00\x01\x7f\x03\x02\x01\x00\x0a\x06\x01\x04\x00\x41"), number, 0x0b)
 }
 
 // entries lists the files of compiled code in folder.
@@ -52,38 +52,62 @@ func entries(t *testing.T, folder string) []string {
 
 func TestCodeCache(t *testing.T) {
 	for name, c := range map[string]struct {
-		damage  func(t *testing.T, first, second string)
+		damage  func(t *testing.T, folder, first, second string)
 		damaged int
 	}{
-		"untouched": {func(*testing.T, string, string) {}, 0},
-		"a flipped bit": {func(t *testing.T, first, _ string) {
+		"untouched": {func(*testing.T, string, string, string) {}, 0},
+		"a flipped bit": {func(t *testing.T, _, first, _ string) {
 			rewrite(t, first, func(content []byte) []byte { content[len(content)/2] ^= 1; return content })
 		}, 1},
-		"cut short": {func(t *testing.T, first, _ string) {
+		"cut short": {func(t *testing.T, _, first, _ string) {
 			rewrite(t, first, func(content []byte) []byte { return content[:len(content)-7] })
 		}, 1},
-		"emptied": {func(t *testing.T, first, _ string) { rewrite(t, first, func([]byte) []byte { return nil }) }, 1},
-		"in each other's place": {func(t *testing.T, first, second string) {
+		"emptied": {func(t *testing.T, _, first, _ string) { rewrite(t, first, func([]byte) []byte { return nil }) }, 1},
+		"in each other's place": {func(t *testing.T, _, first, second string) {
 			for _, move := range [][2]string{{first, first + ".x"}, {second, first}, {first + ".x", second}} {
 				if err := os.Rename(move[0], move[1]); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}, 2},
-		"copied over another's": {func(t *testing.T, first, second string) {
+		"copied over another's": {func(t *testing.T, _, first, second string) {
 			content, err := os.ReadFile(first)
 			if err != nil {
 				t.Fatal(err)
 			}
 			rewrite(t, second, func([]byte) []byte { return content })
 		}, 1},
-		"without a seal": {func(t *testing.T, first, _ string) {
-			seals, err := filepath.Glob(filepath.Join(filepath.Dir(first), "../../seals/*"+filepath.Base(first)))
-			if err != nil || len(seals) != 1 {
-				t.Fatalf("seals of %s: %v, %v", first, seals, err)
+		"gone":           {func(t *testing.T, _, first, _ string) { remove(t, first) }, 0},
+		"without a seal": {func(t *testing.T, folder, _, _ string) { remove(t, seals(t, folder)[0]) }, 1},
+		"with no seal":   {func(t *testing.T, folder, _, _ string) { remove(t, seals(t, folder)...) }, 2},
+		"seal of nothing": {func(t *testing.T, folder, _, _ string) {
+			rewrite(t, seals(t, folder)[0], func([]byte) []byte { return nil })
+		}, 1},
+		"seal of a file elsewhere": {func(t *testing.T, folder, _, _ string) {
+			rewrite(t, seals(t, folder)[0], func(content []byte) []byte { return append([]byte("../"), content...) })
+		}, 1},
+		"seals in each other's place": {func(t *testing.T, folder, _, _ string) {
+			both := seals(t, folder)
+			for _, move := range [][2]string{{both[0], both[0] + ".x"}, {both[1], both[0]}, {both[0] + ".x", both[1]}} {
+				if err := os.Rename(move[0], move[1]); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if err := os.Remove(seals[0]); err != nil {
-				t.Fatal(err)
+		}, 0}, // the sums are right: wazero itself does not find the other's entry, and both are compiled again
+		"a link to itself elsewhere": {func(t *testing.T, folder, first, _ string) {
+			target := filepath.Join(t.TempDir(), "target")
+			for _, err := range []error{os.Rename(first, target), os.Symlink(target, first)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, 1},
+		"a folder that is a link": {func(t *testing.T, _, first, _ string) {
+			target := filepath.Join(t.TempDir(), "target")
+			for _, err := range []error{os.Rename(filepath.Dir(first), target), os.Symlink(target, filepath.Dir(first))} {
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
 		}, 1},
 	} {
@@ -96,7 +120,7 @@ func TestCodeCache(t *testing.T) {
 			if len(found) != 2 {
 				t.Fatalf("entries: %v", found)
 			}
-			c.damage(t, found[0], found[1])
+			c.damage(t, folder, found[0], found[1])
 			if damaged := compileAll(t, folder); damaged != c.damaged {
 				t.Errorf("%d entries found damaged, want %d", damaged, c.damaged)
 			}
@@ -104,6 +128,55 @@ func TestCodeCache(t *testing.T) {
 				t.Errorf("after it was mended: %d damaged, entries %v", damaged, entries(t, folder))
 			}
 		})
+	}
+}
+
+// TestCodeCache_damagedLater damages an entry while the cache is open.
+func TestCodeCache_damagedLater(t *testing.T) {
+	folder := t.TempDir()
+	compileAll(t, folder)
+	cache, err := OpenCodeCache(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	shared := NewShared(NewIdleMemory(1), cache, nil, func(err error) { t.Error(err) })
+	e, err := Open(ctx, Limits{MemoryPages: 1, Output: 1, HostCall: 1, Print: 1}, ABI{Kind: Library{}}, shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries(t, folder) {
+		rewrite(t, entry, func(content []byte) []byte { return content[:len(content)/2] })
+	}
+	for _, want := range []bool{false, true} {
+		code, found, err := e.machineCode(ctx, nil, distinct(0))
+		if err != nil || found != want {
+			t.Fatalf("found %t, %v; want %t", found, err, want)
+		}
+		if err := code.Close(ctx); err != nil { // else wazero has it in memory
+			t.Error(err)
+		}
+	}
+	if err := e.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func seals(t *testing.T, folder string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, "seals", "*"))
+	if err != nil || len(found) != 2 {
+		t.Fatalf("seals %v, %v", found, err)
+	}
+	return found
+}
+
+func remove(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -129,7 +202,7 @@ func TestOpenCodeCache_isPrivate(t *testing.T) {
 			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
 		}
 	}
-	if _, _, err := OpenCodeCache(filepath.Join(entries(t, folder)[0], "below-a-file")); err == nil {
+	if _, err := OpenCodeCache(filepath.Join(entries(t, folder)[0], "below-a-file")); err == nil {
 		t.Error("a cache was opened below a file")
 	}
 }

@@ -3,20 +3,18 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	goruntime "runtime"
 	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"policy-server/runtime/wasm"
 )
 
 // Compile checks a module and compiles a metered copy of it, whose state can be reached from
-// outside. It does not keep the bytes. The error is a *[CompileError], or [ErrClosed]. The caller
-// closes the program, or the engine with all its programs.
+// outside. It does not keep the bytes. The error is a *[CompileError], [ErrClosed], or that of ctx.
+// The caller closes the program, or the engine with all its programs.
 func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	if !e.gate.enter() {
 		return nil, ErrClosed
@@ -48,14 +46,11 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 			rewritten.MemoryMin, e.limits.MemoryPages, uint64(e.limits.MemoryPages)*PageSize)}
 	}
 	p := e.newProgram(parsed, rewritten)
-	err = caught(func() (err error) {
-		p.code, err = e.wazero.CompileModule(experimental.WithCompilationWorkers(ctx, goruntime.GOMAXPROCS(0)), rewritten.Code)
-		return err
-	})
-	if err != nil {
-		return nil, &CompileError{Reason: err.Error(), Err: err}
+	found := false
+	if p.code, found, err = e.machineCode(ctx, e.shared.compiler, rewritten.Code); err != nil {
+		return nil, err
 	}
-	e.countCompile()
+	e.countLoaded(found)
 	if err := e.checkTypes(p.code); err != nil {
 		_ = p.code.Close(ctx) // the check's error is the one that tells
 		return nil, err
@@ -64,15 +59,12 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Program, error) {
 	return p, nil
 }
 
-// countCompile counts one module that wazero has made ready. The cache has a new entry unless it
-// was in it.
-func (e *Engine) countCompile() {
-	compiled := 1
-	if e.cache != nil {
-		compiled, _ = e.cache.seal() // what is not sealed is compiled again next time
-	}
+// countLoaded counts one module that is ready to run.
+func (e *Engine) countLoaded(found bool) {
 	e.loaded.Add(1)
-	e.compiled.Add(uint64(compiled))
+	if !found {
+		e.compiled.Add(1)
+	}
 }
 
 // newProgram returns a program that lacks its code.

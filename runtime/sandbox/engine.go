@@ -24,8 +24,7 @@ const features = api.CoreFeaturesV2 |
 type Engine struct {
 	limits   Limits
 	abi      ABI
-	cache    *CodeCache // nil: none
-	idle     *IdleMemory
+	shared   *Shared
 	wazero   wazero.Runtime
 	launcher wazero.CompiledModule                        // nil unless guests are commands
 	offered  map[string]map[string]api.FunctionDefinition // import module, then function
@@ -33,33 +32,28 @@ type Engine struct {
 	gate     gate
 	scratch  sync.Pool // of *[]byte: what instances hold before they are mapped; nothing of any call
 
-	loaded, compiled atomic.Uint64 // modules; of those added to the cache at the same time one engine may count another's
+	loaded, compiled atomic.Uint64 // modules
 
 	mu          sync.Mutex
 	pools       map[*Pool]struct{} // those that are open
 	closeSystem sync.Once
 }
 
-// Open starts an engine, whose idle instances are bounded by idle. Without a cache every module is
-// compiled anew. The caller closes the engine, and the cache after it.
-func Open(ctx context.Context, limits Limits, abi ABI, cache *CodeCache, idle *IdleMemory) (*Engine, error) {
-	config := wazero.NewRuntimeConfig().
-		WithCoreFeatures(features).
-		WithMemoryLimitPages(min(limits.MemoryPages+1, maxPages)). // the spare one is for rewind
-		WithDebugInfoEnabled(false)
-	if cache != nil {
-		config = config.WithCompilationCache(cache.wazero)
-	}
+// Open starts an engine. The caller closes it, and the cache of shared after it.
+func Open(ctx context.Context, limits Limits, abi ABI, shared *Shared) (*Engine, error) {
 	e := &Engine{
 		limits:  limits,
 		abi:     abi,
-		cache:   cache,
-		idle:    idle,
-		wazero:  wazero.NewRuntimeWithConfig(ctx, config),
+		shared:  shared,
 		offered: map[string]map[string]api.FunctionDefinition{},
 		system:  openSystem(),
 		pools:   map[*Pool]struct{}{},
 	}
+	config := compilerConfig(e.compiledPages())
+	if shared.cache != nil {
+		config = config.WithCompilationCache(shared.cache.wazero)
+	}
+	e.wazero = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := e.offerHosts(ctx); err != nil {
 		_ = e.wazero.Close(ctx) // the first error is the one that tells
 		e.system.close()
@@ -112,14 +106,14 @@ func (e *Engine) addPool(p *Pool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.pools[p] = struct{}{}
-	e.idle.add(p)
+	e.shared.idle.add(p)
 }
 
 func (e *Engine) removePool(p *Pool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.pools, p)
-	e.idle.remove(p)
+	e.shared.idle.remove(p)
 }
 
 // takeScratch returns bytes for a memory to begin in. The pages of such a memory are in use
@@ -146,8 +140,7 @@ type CompileStats struct {
 	Compiled uint64 // of these, the ones that had to be compiled: the others were in the [CodeCache]
 }
 
-// Stats returns the engine's statistics. Engines that share a cache may have counted each other's
-// compilations; their sum is right.
+// Stats returns the engine's statistics.
 func (e *Engine) Stats() CompileStats { return CompileStats{e.loaded.Load(), e.compiled.Load()} }
 
 // Close waits for running calls to end, refusing new ones, and frees everything the engine holds,

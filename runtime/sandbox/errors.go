@@ -13,7 +13,12 @@ var ErrClosed = errors.New("runtime is closed")
 type CompileError struct {
 	Reason string // what is wrong, naming the import, export or section
 	Err    error  // the cause, or nil
+
+	hint string
 }
+
+// Hint says what an operator can do; "" when there is nothing to add.
+func (e *CompileError) Hint() string { return e.hint }
 
 func (e *CompileError) Error() string { return "cannot compile module: " + e.Reason }
 

@@ -20,7 +20,8 @@ func compileGuestIn(
 	t testing.TB, guest string, abi sandbox.ABI, pages uint32, idle *sandbox.IdleMemory,
 ) (*sandbox.Program, error) {
 	t.Helper()
-	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: pages, Output: 1, HostCall: 1, Print: 1}, abi, nil, idle)
+	e, err := sandbox.Open(t.Context(), sandbox.Limits{MemoryPages: pages, Output: 1, HostCall: 1, Print: 1}, abi,
+		sandbox.NewShared(idle, nil, nil, func(error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

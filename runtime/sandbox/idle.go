@@ -91,7 +91,7 @@ func (p *Pool) withdraw(n int) []idler {
 	taken := slices.Clone(p.idle[:n])
 	p.idle = slices.Delete(p.idle, 0, n)
 	for _, i := range taken {
-		p.program.engine.idle.held.Add(-i.bytes)
+		p.program.engine.shared.idle.held.Add(-i.bytes)
 	}
 	return taken
 }
@@ -107,7 +107,7 @@ func (p *Pool) takeIdle() *Instance {
 	taken := p.idle[last]
 	p.idle[last] = idler{}
 	p.idle = p.idle[:last]
-	p.program.engine.idle.held.Add(-taken.bytes)
+	p.program.engine.shared.idle.held.Add(-taken.bytes)
 	return taken.instance
 }
 
@@ -120,7 +120,7 @@ func (p *Pool) giveBack(i *Instance) {
 	}
 	p.countReset()
 	p.keep(i)
-	p.program.engine.idle.trim()
+	p.program.engine.shared.idle.trim()
 }
 
 func (p *Pool) countReset() {
@@ -135,7 +135,7 @@ func (p *Pool) keep(i *Instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.idle = append(p.idle, idler{i, bytes, time.Now()})
-	p.program.engine.idle.held.Add(bytes)
+	p.program.engine.shared.idle.held.Add(bytes)
 	if p.trimmer == nil {
 		p.trimmer = time.AfterFunc(p.cfg.Idle, p.trim)
 	}

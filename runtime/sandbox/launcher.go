@@ -41,14 +41,10 @@ func launcherCode() []byte {
 	return code
 }
 
-// compileLauncher makes the launcher of the engine's commands. It is sealed by itself, since it
-// does not count as a module.
+// compileLauncher makes the launcher of the engine's commands.
 func (e *Engine) compileLauncher(ctx context.Context) (err error) {
-	if e.launcher, err = e.wazero.CompileModule(ctx, launcherCode()); err != nil {
+	if e.launcher, _, err = e.machineCode(ctx, nil, launcherCode()); err != nil {
 		return fmt.Errorf("launcher: %w", err)
-	}
-	if e.cache != nil {
-		_, _ = e.cache.seal() // what is not sealed is compiled again next time
 	}
 	return nil
 }
