@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -25,28 +23,43 @@ type endpoint struct {
 
 // answer handles one request from its first byte to its log line.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, e endpoint) {
-	began := time.Now()
-	id, request, err := s.read(w, r, e)
+	c := s.traffic.begin(r.URL.Path)
+	defer c.end()
+	id, request, err := s.read(w, r, c, e)
 	if err != nil {
-		s.refuseCall(w, r, id, began, err)
+		s.refuseCall(w, r, c, id, err)
 		return
 	}
 	ctx, cancel := withClientTimeout(r)
 	defer cancel()
 	response, err := s.evaluator.Evaluate(ctx, id, request, e.origin)
 	if err != nil {
-		s.refuseCall(w, r, id, began, err)
+		s.refuseCall(w, r, c, id, err)
+		return
+	}
+	uid := strings.Clone(response.UID) // the body it is a part of is needed no more
+	answer := e.append(make([]byte, 0, 512+2*len(response.Patch)), &response)
+	if err := c.hold(cap(answer)); err != nil {
+		s.refuseCall(w, r, c, id, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if _, err := w.Write(e.append(make([]byte, 0, 512+2*len(response.Patch)), &response)); err != nil {
-		s.log.Warn("response not delivered", zap.String("policy_id", string(id)), zap.String("uid", request.UID()), zap.Error(err))
+	if err := s.deliver(w, answer); err != nil {
+		s.log.Warn("response not delivered", zap.String("policy_id", string(id)), zap.String("uid", uid), zap.Error(err))
 	}
+}
+
+// deliver writes an answer, for which a client that reads slowly has Config.WriteTimeout.
+func (s *Server) deliver(w http.ResponseWriter, answer []byte) error {
+	// What cannot have a deadline is a test's recorder.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.config.WriteTimeout))
+	_, err := w.Write(answer)
+	return err
 }
 
 // read returns what the client asks: which policy, about which request. The policy's name is
 // checked first and looked up last, so a bad body to an unknown policy is reported as a bad body.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (policy.ID, *admission.Request, error) {
+func (s *Server) read(w http.ResponseWriter, r *http.Request, c *call, e endpoint) (policy.ID, *admission.Request, error) {
 	id, err := policyID(r)
 	if err != nil {
 		return "", nil, err
@@ -54,25 +67,16 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, e endpoint) (polic
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return id, nil, errNotJSON
 	}
-	body, err := readBody(http.MaxBytesReader(w, r.Body, s.config.MaxBody), r.ContentLength)
+	most := s.config.MaxBody
+	if r.ContentLength >= 0 {
+		most = min(r.ContentLength, most)
+	}
+	body, err := c.read(http.MaxBytesReader(w, r.Body, s.config.MaxBody), most)
 	if err != nil {
-		return id, nil, &bodyError{err}
+		return id, nil, err
 	}
 	request, err := e.parse(body)
 	return id, request, err
-}
-
-// believed is how much of an announced length is allocated before any of it has arrived: enough for
-// most reviews in one piece, too little for a client that announces megabytes on a thousand
-// connections and sends nothing.
-const believed = 64 << 10
-
-// readBody reads all of body.
-func readBody(body io.Reader, announced int64) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(int(min(max(announced, 0), believed)) + bytes.MinRead) // the end is found without growing once more
-	_, err := b.ReadFrom(body)
-	return b.Bytes(), err
 }
 
 // isJSON reports whether a Content-Type is application/json or application/…+json.
@@ -93,13 +97,13 @@ func withClientTimeout(r *http.Request) (context.Context, context.CancelFunc) {
 }
 
 // refuseCall answers a request that got no verdict.
-func (s *Server) refuseCall(w http.ResponseWriter, r *http.Request, id policy.ID, began time.Time, err error) {
+func (s *Server) refuseCall(w http.ResponseWriter, r *http.Request, c *call, id policy.ID, err error) {
 	f := failureOf(err)
 	log := s.log.Debug
 	if f.status >= 500 {
 		log = s.log.Error
 	}
 	log("response failed", zap.String("policy_id", string(id)), zap.String("uri", r.URL.Path), zap.Int("status", f.status),
-		zap.Duration("latency", time.Since(began)), zap.Error(err))
-	writeFailure(w, f)
+		zap.Duration("latency", time.Since(c.began)), zap.Error(err))
+	s.writeFailure(w, f)
 }

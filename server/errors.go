@@ -46,6 +46,7 @@ func failureOf(err error) failure {
 		invalid  *policy.InvalidIDError
 		unknown  *policy.UnknownError
 		busy     *policy.BusyError
+		traffic  *trafficError
 	)
 	switch {
 	case errors.Is(err, errNotUTF8), errors.As(err, &invalid):
@@ -64,6 +65,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusNotFound, err.Error()}
 	case errors.As(err, &busy) && !errors.Is(err, context.Canceled):
 		return failure{http.StatusServiceUnavailable, withHint(busy)}
+	case errors.As(err, &traffic):
+		return failure{http.StatusServiceUnavailable, withHint(traffic)}
 	case errors.Is(err, context.Canceled): // the client went away: nobody reads this
 		return failure{statusClientGone, "client closed the request"}
 	}
@@ -85,10 +88,10 @@ func withHint(err interface {
 const statusClientGone = 499
 
 // writeFailure writes {"message":…,"status":…} with that status.
-func writeFailure(w http.ResponseWriter, f failure) {
+func (s *Server) writeFailure(w http.ResponseWriter, f failure) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
 	body := append(jsontext.AppendString([]byte(`{"message":`), f.message), `,"status":`...)
 	status, _ := json.Marshal(f.status) // an int
-	_, _ = w.Write(append(append(body, status...), '}'))
+	_ = s.deliver(w, append(append(body, status...), '}'))
 }

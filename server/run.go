@@ -24,9 +24,9 @@ func (s *Server) CheckAddresses(ctx context.Context) error {
 	return nil
 }
 
-// Run serves until ctx ends, then shuts down in this order: unready, stop accepting, drain, retire,
-// close. It returns nil after an orderly end; the error of a listener, or what did not end within
-// Config.Drain, otherwise.
+// Run serves until ctx ends, then shuts down in this order: unready, serve on as a lame duck, stop
+// accepting, drain, retire, close. It returns nil after an orderly end; the error of a listener, or
+// what did not end within Config.Drain, otherwise.
 //
 // The API listens before the readiness probe does, so a probe that answers finds the API there.
 func (s *Server) Run(ctx context.Context) error {
@@ -49,22 +49,51 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 		s.log.Error("listener failed", zap.Error(err))
 	case <-ctx.Done():
-		s.log.Info("shutting down", zap.Duration("drain", s.config.Drain))
+		s.log.Info("shutting down", zap.Duration("lame_duck", s.config.LameDuck), zap.Duration("drain", s.config.Drain))
+		s.ready.Store(false)
+		s.leaving.Store(true)
+		err = s.lameDuck(failed)
 	}
 	return errors.Join(err, s.shutDown(api, readiness))
+}
+
+// lameDuck lets clients go that are asked to, and returns early with the error of a listener.
+func (s *Server) lameDuck(failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(s.config.LameDuck):
+		return nil
+	}
 }
 
 // shutDown is the one place that knows the order.
 func (s *Server) shutDown(api, readiness *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain) // Run's own context is over
 	defer cancel()
-	s.ready.Store(false)        // unready
-	err := api.Shutdown(ctx)    // stop accepting, and drain
+	s.ready.Store(false)        // where a listener failed it has been ready up to now
+	err := s.drain(ctx, api)    // stop accepting, and drain
 	if s.config.Retire != nil { // retire
 		err = errors.Join(err, s.config.Retire(ctx))
 	}
 	return errors.Join(err, readiness.Close(), api.Close()) // close
 }
+
+// drain waits for the requests in flight, and names those that did not finish.
+func (s *Server) drain(ctx context.Context, api *http.Server) error {
+	err := api.Shutdown(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	calls := s.traffic.unfinished()
+	for _, c := range calls[:min(len(calls), maxNamed)] {
+		s.log.Warn("request did not finish", zap.String("uri", c.uri), zap.Duration("after", time.Since(c.began)))
+	}
+	return fmt.Errorf("%d requests did not finish within %s: %w", len(calls), s.config.Drain, err)
+}
+
+// maxNamed is how many requests that did not finish are named: one tells which policy it is about.
+const maxNamed = 20
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	protocols := new(http.Protocols)
@@ -75,6 +104,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second, // a client that never ends its headers holds no connection for long,
 		ReadTimeout:       30 * time.Second, // nor one that never ends its body; no API server waits longer for the answer
+		MaxHeaderBytes:    64 << 10,         // the API server's are some hundred bytes
 		IdleTimeout:       2 * time.Minute,  // longer than the API server's own, so that it is the one to close
 		ErrorLog:          zap.NewStdLog(s.log.Named("http")),
 	}

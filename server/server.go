@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -29,7 +30,16 @@ type Config struct {
 	Address   string // host:port of the API
 	Readiness string // host:port of the readiness probe, always plain HTTP
 	MaxBody   int64  // bytes of a request body; 0: DefaultMaxBody
-	// Drain is how long requests in flight may take to finish when the server stops; 0: 30 seconds.
+
+	// Traffic is how many bytes the bodies and answers of all requests in flight may take together;
+	// 0: 256 MiB.
+	Traffic int64
+	// WriteTimeout is how long a client may take to read its answer; 0: 10 seconds.
+	WriteTimeout time.Duration
+	// LameDuck is how long the server serves on after it has become unready because it is to stop,
+	// for clients that have not heard of it yet. It asks them not to come again.
+	LameDuck time.Duration
+	// Drain is how long requests in flight may take to finish after that; 0: 20 seconds.
 	Drain time.Duration
 	// Retire is called once no request is in flight any more, before Run returns.
 	Retire func(context.Context) error
@@ -40,24 +50,24 @@ type Server struct {
 	config    Config
 	evaluator Evaluator
 	log       *zap.Logger
+	traffic   *traffic
 	ready     atomic.Bool
+	leaving   atomic.Bool // clients are asked not to come again
 }
 
 // New returns a server that does nothing until Run is called.
 func New(config Config, evaluator Evaluator, log *zap.Logger) *Server {
-	if config.MaxBody == 0 {
-		config.MaxBody = DefaultMaxBody
-	}
-	if config.Drain == 0 {
-		config.Drain = 30 * time.Second
-	}
-	return &Server{config: config, evaluator: evaluator, log: log}
+	config.MaxBody = cmp.Or(config.MaxBody, DefaultMaxBody)
+	config.Traffic = cmp.Or(config.Traffic, 256<<20)
+	config.WriteTimeout = cmp.Or(config.WriteTimeout, 10*time.Second)
+	config.Drain = cmp.Or(config.Drain, 20*time.Second)
+	return &Server{config: config, evaluator: evaluator, log: log, traffic: newTraffic(config.Traffic)}
 }
 
 // Handler returns the API: POST /validate/{policy}, /audit/{policy} and /validate_raw/{policy}.
 func (s *Server) Handler() http.Handler {
 	mux := chi.NewRouter()
-	mux.Use(s.recover, routeByEscapedPath)
+	mux.Use(s.recover, s.sayGoodbye, routeByEscapedPath)
 	mux.NotFound(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	for path, e := range map[string]endpoint{
 		"/validate/{policy}":     {policy.FromWebhook, admission.ParseReview, admission.AppendReview},
@@ -92,13 +102,24 @@ func routeByEscapedPath(next http.Handler) http.Handler {
 	})
 }
 
+// sayGoodbye has clients of a server that is to stop use another connection for their next request:
+// HTTP/1.1 is told so in each answer, and the header makes HTTP/2 send GOAWAY.
+func (s *Server) sayGoodbye(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // recover answers 500 when a handler panics, so that a defect costs one request.
 func (s *Server) recover(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if cause := recover(); cause != nil {
 				s.log.Error("request handler panicked", zap.Any("cause", cause), zap.Stack("stack"), zap.String("uri", r.URL.Path))
-				writeFailure(w, failure{http.StatusInternalServerError, somethingWrong})
+				s.writeFailure(w, failure{http.StatusInternalServerError, somethingWrong})
 			}
 		}()
 		next.ServeHTTP(w, r)

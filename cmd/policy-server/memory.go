@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,12 @@ type memoryBudget struct {
 // rest: what one of these frees is not needed by the others.
 func (b memoryBudget) running() int64 { return b.bytes - b.idle() }
 func (b memoryBudget) idle() int64    { return max(b.bytes/4, 1) }
+
+// requests is how many bytes the requests in flight may take: so many if they are given, else an
+// eighth of all.
+func (b memoryBudget) requests(given int64) int64 {
+	return cmp.Or(given, cmp.Or(b.limit, fallbackBudget)/8)
+}
 
 // fallbackBudget is for systems that do not tell how much memory there is.
 const fallbackBudget = 1 << 30

@@ -41,6 +41,8 @@ type options struct {
 	sandbox          runtime.Mode
 	memoryBudget     int64
 	memoryLimit      int64
+	requestMemory    int64
+	lameDuck         time.Duration
 	codeFolder       string
 	compileHere      bool
 	compileMemory    int64
@@ -126,6 +128,13 @@ func table() []option {
 			}},
 		{flag: "evaluations-per-policy", env: "KUBEWARDEN_EVALUATIONS_PER_POLICY", fallback: "64", placeholder: "N", help: "how many evaluations of one policy may have begun, those that wait in host calls included; others wait",
 			set: func(o *options, text string) (err error) { o.perPolicy, err = parseWorkers(text); return err }},
+		{flag: "request-memory", env: "KUBEWARDEN_REQUEST_MEMORY", fallback: "0", placeholder: "BYTES", help: "how much memory the bodies of all requests in flight, and their answers, may take together; 0: an eighth of the container's limit or of the machine's memory",
+			set: func(o *options, text string) (err error) {
+				o.requestMemory, err = parseBudget(text, leastBudget)
+				return err
+			}},
+		{flag: "lame-duck", env: "KUBEWARDEN_LAME_DUCK", fallback: "5", placeholder: "SECONDS", help: "how long to serve on after SIGTERM, no longer ready, for clients that have not heard of it yet",
+			set: func(o *options, text string) (err error) { o.lameDuck, err = parseLifetime(text); return err }},
 		{flag: "compile-cache-dir", env: "KUBEWARDEN_COMPILE_CACHE_DIR", placeholder: "DIR", help: "where compiled modules are kept from one start to the next (default: compiled, in the download directory)",
 			set: func(o *options, text string) error { o.codeFolder = text; return nil }},
 		{flag: "compile-isolation", env: "KUBEWARDEN_COMPILE_ISOLATION", fallback: "process", placeholder: "MODE", possible: []string{"process", "none"}, help: "where modules are compiled: each in a process of its own, bounded in memory and time, or in the server",

@@ -97,6 +97,8 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	front := server.New(server.Config{
 		Address:   join(o.address, o.port),
 		Readiness: join(o.address, o.readinessPort),
+		Traffic:   budget.requests(o.requestMemory),
+		LameDuck:  o.lameDuck,
 		Retire:    live.Retire,
 	}, policy.NewEvaluator(live, policy.EvaluatorConfig{
 		AlwaysAccept: o.alwaysAccept,

@@ -192,7 +192,7 @@ func (d *demo) serve(ctx context.Context) error {
 	command := exec.CommandContext(ctx, d.server,
 		"--addr", "127.0.0.1", "--port", fmt.Sprint(d.port), "--readiness-probe-port", fmt.Sprint(d.readiness),
 		"--policies", d.path("policies.yml"), "--sources-path", d.path("sources.yml"), "--verification-path", d.path("verification.yml"),
-		"--policies-download-dir", d.path("modules"), "--continue-on-errors")
+		"--policies-download-dir", d.path("modules"), "--continue-on-errors", "--lame-duck", "0")
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 40 * time.Second // longer than the server takes to drain
 	command.Stdout, command.Stderr = d.out, d.out

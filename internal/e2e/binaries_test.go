@@ -93,7 +93,7 @@ func launch(t *testing.T, files map[string]string, flags ...string) *server {
 func launchFrom(t *testing.T, binaries string, files map[string]string, flags ...string) *server {
 	t.Helper()
 	folder := t.TempDir()
-	args := append([]string{"--addr", "127.0.0.1", "--port", "0", "--readiness-probe-port", "0"}, flags...)
+	args := append([]string{"--addr", "127.0.0.1", "--port", "0", "--readiness-probe-port", "0", "--lame-duck", "0"}, flags...)
 	if !slices.Contains(flags, storeFlag) {
 		args = append(args, storeFlag, filepath.Join(folder, "modules"))
 	}

@@ -323,7 +323,7 @@ func TestStalledReader(t *testing.T) {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(filepath.Join(watchful, "policy-server"), "--addr", "127.0.0.1", "--port", port, "--readiness-probe-port", "0",
+	command := exec.Command(filepath.Join(watchful, "policy-server"), "--addr", "127.0.0.1", "--port", port, "--readiness-probe-port", "0", "--lame-duck", "0",
 		"--policies", policies, "--policies-download-dir", folder)
 	reader, err := command.StdoutPipe()
 	if err != nil {
