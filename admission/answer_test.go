@@ -55,7 +55,7 @@ func TestRespond(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := admission.Respond(t.Context(), r, answer, nil)
+			response, err := admission.Respond(t.Context(), r, answer, true, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,12 +222,15 @@ func TestDiff_ends(t *testing.T) {
 }
 
 // FuzzDiff holds that a patch, applied by another implementation, turns one document into the
-// other.
+// other, and that whether there is one can be told without.
 func FuzzDiff(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2,{"b":null}],"c/d":"~"}`), []byte(`{"a":[2,{"b":1}],"e":{}}`))
 	f.Add([]byte(`{"x":{"y":[[],[1]]}}`), []byte(`{"x":{"y":[[1]]}}`))
 	f.Fuzz(func(t *testing.T, before, after []byte) {
 		patch, err := admission.Diff(t.Context(), before, after, nil)
+		if differ, differErr := admission.Differ(t.Context(), before, after, nil); differ != (patch != nil) || err == nil && differErr != nil {
+			t.Fatalf("patch %s, %v, and they differ: %t, %v", patch, err, differ, differErr)
+		}
 		if err != nil || patch == nil {
 			return
 		}
@@ -267,7 +270,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := admission.Respond(t.Context(), r, answer, nil)
+		response, err := admission.Respond(t.Context(), r, answer, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,23 +43,38 @@ type Turn interface {
 // times as long as after, and time and memory grow with both documents and not with their product.
 // Errors: *SyntaxError, *TooLargeError, that of ctx when it ends first. turn may be nil.
 func Diff(ctx context.Context, before, after []byte, turn Turn) ([]byte, error) {
-	for _, document := range [][]byte{before, after} {
-		s := jsontext.NewScanner(document)
-		if _, err := s.Value(); err != nil {
-			return nil, err
-		}
-		if err := s.End(); err != nil {
-			return nil, err
-		}
-	}
 	d := differ{patch: []byte{'['}, limit: math.MaxInt, ctx: ctx, turn: turn}
-	if err := d.compare(bytes.TrimSpace(before), bytes.TrimSpace(after)); err != nil {
+	if err := d.documents(before, after); err != nil {
 		return nil, err
 	}
 	if len(d.patch) == 1 {
 		return nil, nil
 	}
 	return append(d.patch, ']'), nil
+}
+
+// Differ tells whether [Diff] of the two would be a patch, and stops at the first difference.
+func Differ(ctx context.Context, before, after []byte, turn Turn) (bool, error) {
+	d := differ{limit: math.MaxInt, whether: true, ctx: ctx, turn: turn}
+	err := d.documents(before, after)
+	if errors.Is(err, errDiffer) {
+		return true, nil
+	}
+	return false, err
+}
+
+// documents compares two documents.
+func (d *differ) documents(before, after []byte) error {
+	for _, document := range [][]byte{before, after} {
+		s := jsontext.NewScanner(document)
+		if _, err := s.Value(); err != nil {
+			return err
+		}
+		if err := s.End(); err != nil {
+			return err
+		}
+	}
+	return d.compare(bytes.TrimSpace(before), bytes.TrimSpace(after))
 }
 
 // maxParts is how many members and elements may be looked at together: those of the two values that
@@ -71,15 +86,20 @@ const maxParts = 1 << 19
 type differ struct {
 	patch   []byte
 	pointer []byte
-	limit   int // bytes the patch may take before it is dearer than what it replaces
-	parts   int // members and elements of the values around, and of those compared
+	limit   int  // bytes the patch may take before it is dearer than what it replaces
+	whether bool // only whether there is a difference is asked for
+	parts   int  // members and elements of the values around, and of those compared
 	steps   int
 	ctx     context.Context
 	turn    Turn // may be nil
 }
 
-// errDearer ends a comparison whose changes are dearer than the whole.
-var errDearer = errors.New("changes are longer than what they change")
+var (
+	// errDearer ends a comparison whose changes are dearer than the whole.
+	errDearer = errors.New("changes are longer than what they change")
+	// errDiffer ends one at the first difference.
+	errDiffer = errors.New("the documents differ")
+)
 
 // compare writes what turns the value old into new, neither with white space around it. Both have
 // been scanned.
@@ -253,6 +273,9 @@ func (d *differ) at(step string, walk func() error) error {
 }
 
 func (d *differ) operation(op string, value []byte) error {
+	if d.whether {
+		return errDiffer
+	}
 	if len(d.patch)+len(d.pointer)+len(value) > d.limit {
 		return errDearer
 	}

@@ -13,7 +13,8 @@ import (
 type Response struct {
 	UID              string
 	Allowed          bool
-	Patch            []byte            // an RFC 6902 document; nil when nothing is changed
+	Patch            []byte            // an RFC 6902 document; nil when nothing is changed, or nobody asks what
+	Mutates          bool              // whether the policy changes the object
 	Status           *Status           // nil when there is nothing to say
 	AuditAnnotations map[string]string // nil is written as null
 	Warnings         []string          // nil is written as null

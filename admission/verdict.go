@@ -7,10 +7,10 @@ import "context"
 const mutatedNothing = "Incoming object is null, which happens only with DELETE operations, but the policy is attempting a mutation. This is not allowed"
 
 // Respond turns a guest's answer to r into the response: status when there is a message or a code,
-// whatever the verdict, and the patch from r's baseline to the mutated object when the two differ.
-// A mutation of a request that has no object is refused. Errors are those of [Diff], to which ctx
-// and turn go.
-func Respond(ctx context.Context, r *Request, answer Answer, turn Turn) (Response, error) {
+// whatever the verdict, and the patch from r's baseline to the mutated object when the two differ:
+// without patch only that they do. A mutation of a request that has no object is refused. Errors
+// are those of [Diff], to which ctx and turn go.
+func Respond(ctx context.Context, r *Request, answer Answer, patch bool, turn Turn) (Response, error) {
 	response := Response{
 		UID:              r.UID(),
 		Allowed:          answer.Accepted,
@@ -28,10 +28,15 @@ func Respond(ctx context.Context, r *Request, answer Answer, turn Turn) (Respons
 		message := mutatedNothing
 		return Response{UID: response.UID, Status: &Status{Message: &message}}, nil
 	}
-	patch, err := Diff(ctx, before, answer.MutatedObject, turn)
+	var err error
+	if patch {
+		response.Patch, err = Diff(ctx, before, answer.MutatedObject, turn)
+		response.Mutates = response.Patch != nil
+	} else {
+		response.Mutates, err = Differ(ctx, before, answer.MutatedObject, turn)
+	}
 	if err != nil {
 		return Response{}, err
 	}
-	response.Patch = patch
 	return response, nil
 }

@@ -23,9 +23,10 @@ type dialect interface {
 	// that of ctx.
 	question(ctx context.Context, p *Policy, request *admission.Request) (runtime.Question, error)
 
-	// verdict reads a guest's answer. One that cannot be read is a refusal with code 500. The
-	// error is that of ctx; turn, which may be nil, is asked every so often who goes first.
-	verdict(ctx context.Context, request *admission.Request, answer []byte, turn admission.Turn) (admission.Response, error)
+	// verdict reads a guest's answer. One that cannot be read is a refusal with code 500. Without
+	// patch it is enough to tell that the object is mutated. The error is that of ctx; turn, which
+	// may be nil, is asked every so often who goes first.
+	verdict(ctx context.Context, request *admission.Request, answer []byte, patch bool, turn admission.Turn) (admission.Response, error)
 
 	// failure words the refusal of a request that err kept from an answer; false when that is not
 	// the guest's failure, nor any that clients know. It is not asked about contexts that ended.

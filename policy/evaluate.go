@@ -45,7 +45,7 @@ func (p *Policy) evaluate(ctx context.Context, event *Event) (admission.Response
 	if event.turn != nil {
 		turn = event.turn
 	}
-	verdict, err := dialect.verdict(ctx, request, output.Payload, turn)
+	verdict, err := dialect.verdict(ctx, request, output.Payload, p.tellsPatch(event.Origin), turn)
 	if err != nil {
 		return p.failed(request, err)
 	}

@@ -39,6 +39,7 @@ func TestObserve(t *testing.T) {
 		verdict   bool // accepted by the policy itself
 		told      bool // allowed, as the client was told
 		mutated   bool
+		patched   bool // the verdict says how
 		failed    bool // the policy could not be loaded
 		noVerdict bool
 		hostCalls int
@@ -48,6 +49,7 @@ func TestObserve(t *testing.T) {
 		"monitored":                  {id: "monitors", mode: policy.Monitor, told: true, ran: true},
 		"monitored, audit":           {id: "monitors", origin: policy.FromAudit, mode: policy.Monitor, ran: true},
 		"mutates, which it must not": {id: "mutates", extra: `,"object":{"a":1}`, mode: policy.Protect, verdict: true, mutated: true, ran: true},
+		"mutates, audit":             {id: "mutates", extra: `,"object":{"a":1}`, origin: policy.FromAudit, mode: policy.Protect, verdict: true, told: true, mutated: true, patched: true, ran: true},
 		"a host call":                {id: "asks", mode: policy.Protect, hostCalls: 1, ran: true},
 		"never loaded":               {id: "failed", failed: true},
 		"always accepted":            {id: "monitors", extra: `,"namespace":"trusted"`, mode: policy.Monitor, verdict: true, told: true},
@@ -71,7 +73,7 @@ func TestObserve(t *testing.T) {
 			if e.Policy != c.id || e.Origin != c.origin || e.Request != asked || e.Mode != c.mode || e.Err != err || (err != nil) != c.noVerdict || (e.Failure != nil) != c.failed {
 				t.Errorf("got %+v, error %v", e, err)
 			}
-			if e.Verdict.Allowed != c.verdict || e.Response.Allowed != c.told || (e.Verdict.Patch != nil) != c.mutated || e.HostCalls != c.hostCalls || (e.Ran > 0) != c.ran && !c.noVerdict {
+			if e.Verdict.Allowed != c.verdict || e.Response.Allowed != c.told || e.Verdict.Mutates != c.mutated || (e.Verdict.Patch != nil) != c.patched || e.HostCalls != c.hostCalls || (e.Ran > 0) != c.ran && !c.noVerdict {
 				t.Errorf("verdict %+v, response %+v, %d host calls, ran %s", e.Verdict, e.Response, e.HostCalls, e.Ran)
 			}
 		})

@@ -55,13 +55,13 @@ func (k kubewarden) question(_ context.Context, p *Policy, request *admission.Re
 }
 
 func (k kubewarden) verdict(
-	ctx context.Context, request *admission.Request, answer []byte, turn admission.Turn,
+	ctx context.Context, request *admission.Request, answer []byte, patch bool, turn admission.Turn,
 ) (admission.Response, error) {
 	parsed, err := admission.ParseAnswer(answer)
 	if err != nil {
 		return refuse(request, internalError(fmt.Sprintf(k.unreadable, err))), nil
 	}
-	response, err := admission.Respond(ctx, request, parsed, turn)
+	response, err := admission.Respond(ctx, request, parsed, patch, turn)
 	if err != nil {
 		return notConverted(request, err)
 	}

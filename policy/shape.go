@@ -23,7 +23,7 @@ func (p *Policy) shape(response admission.Response) admission.Response {
 		response.Allowed, response.Patch, response.Status = true, nil, nil
 		return response
 	}
-	if response.Patch != nil && !p.AllowedToMutate {
+	if response.Mutates && !p.AllowedToMutate {
 		message := fmt.Sprintf("Request rejected by policy %s. The policy attempted to mutate the request, but it is currently configured to not allow mutations.", p.ID)
 		response.Allowed, response.Patch, response.Status = false, nil, &admission.Status{Message: &message}
 	}
@@ -31,6 +31,12 @@ func (p *Policy) shape(response admission.Response) admission.Response {
 		response.Status = replaceMessage(response.Status, *p.Message)
 	}
 	return response
+}
+
+// tellsPatch tells whether anybody learns what the policy would mutate: not where that it would is
+// reason enough to refuse the request.
+func (p *Policy) tellsPatch(origin Origin) bool {
+	return p.AllowedToMutate || p.Mode == Monitor || origin == FromAudit
 }
 
 // maxMessage is how many bytes of a message a client is told. No policy says as much to a user, but
