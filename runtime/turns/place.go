@@ -60,7 +60,9 @@ func (e *Evaluation) awaitPlace(ctx context.Context, late <-chan time.Time) erro
 	if gone {
 		return ctx.Err()
 	}
-	return e.flow.refuse(NotInTime)
+	refused := e.flow.refuse(NotInTime)
+	refused.Begun-- // it has begun, and is not in its own way
+	return refused
 }
 
 // Tick is called by the evaluation that runs, every so often. It returns at once when nobody waits

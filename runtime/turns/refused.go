@@ -22,7 +22,13 @@ type RefusedError struct {
 	Others  int    // evaluations of other policies that have begun and not ended
 }
 
+// idle tells whether there was nothing that could have been in the request's way.
+func (e *RefusedError) idle() bool { return e.Reason == NotInTime && e.Begun+e.Queued+e.Others == 0 }
+
 func (e *RefusedError) Error() string {
+	if e.idle() {
+		return fmt.Sprintf("policy %q was not asked: its client gives up before an answer could be there", e.Flow)
+	}
 	why := "it could not begin before its client gives up"
 	switch e.Reason {
 	case QueueFull:
@@ -36,6 +42,9 @@ func (e *RefusedError) Error() string {
 
 // Hint says what the operator can do.
 func (e *RefusedError) Hint() string {
+	if e.idle() {
+		return "let the client wait longer (timeoutSeconds of a webhook)"
+	}
 	if e.Reason == NotGrown {
 		return "give the server more memory or replicas; --memory-budget is what all instances may take together"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -335,6 +336,20 @@ func TestPark_givingUp(t *testing.T) {
 		first.End()
 		idle(t, s)
 	})
+}
+
+// TestRefusedError_alone holds that nobody is blamed where nobody is in the way.
+func TestRefusedError_alone(t *testing.T) {
+	alone := &turns.RefusedError{Reason: turns.NotInTime, Flow: "p"}
+	if want := `policy "p" was not asked: its client gives up before an answer could be there`; alone.Error() != want || !strings.Contains(alone.Hint(), "timeoutSeconds") {
+		t.Errorf("got  %s; %s\nwant %s", alone, alone.Hint(), want)
+	}
+	for _, busy := range []turns.RefusedError{{Begun: 1}, {Queued: 1}, {Others: 1}} {
+		busy.Reason = turns.NotInTime
+		if text := busy.Error(); !strings.Contains(text, "is too busy") || strings.Contains(busy.Hint(), "timeoutSeconds") {
+			t.Errorf("%+v: %s; %s", busy, text, busy.Hint())
+		}
+	}
 }
 
 func TestBegin_refuses(t *testing.T) {
