@@ -53,6 +53,10 @@ type Config struct {
 // Client reaches registries and the local store. Goroutines may share it; it needs no closing.
 type Client struct {
 	transport        http.RoundTripper // connections, watched, with retries
+	connections      *connections
+	stallTimeout     time.Duration
+	rules            guestRules
+	isForGuests      bool
 	retries          Retries
 	keychain         authn.Keychain
 	store            Store
@@ -81,8 +85,10 @@ func Open(cfg Config) (*Client, error) {
 	if cfg.StallTimeout == 0 {
 		cfg.StallTimeout = DefaultStallTimeout
 	}
-	return &Client{
-		transport:        &retrying{next: &stallGuard{next: connections, timeout: cfg.StallTimeout}, retries: cfg.Retries},
+	c := &Client{
+		connections:      connections,
+		stallTimeout:     cfg.StallTimeout,
+		rules:            newGuestRules(cfg.Sources),
 		retries:          cfg.Retries,
 		keychain:         cfg.Keychain,
 		store:            NewStore(cfg.StoreDir),
@@ -90,7 +96,14 @@ func Open(cfg Config) (*Client, error) {
 		reuseStored:      cfg.ReuseStored,
 		maxModuleBytes:   cfg.MaxModuleBytes,
 		maxManifestBytes: cfg.MaxManifestBytes,
-	}, nil
+	}
+	c.transport = c.watched(connections)
+	return c, nil
+}
+
+// watched sends requests over connections, again when that helps, and gives up those that stall.
+func (c *Client) watched(connections http.RoundTripper) http.RoundTripper {
+	return &retrying{next: &stallGuard{next: connections, timeout: c.stallTimeout}, retries: c.retries}
 }
 
 // RemoteOptions returns the options under which go-containerregistry follows this client's sources,

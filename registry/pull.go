@@ -26,11 +26,17 @@ type repository struct {
 	retries          Retries
 	maxManifestBytes int64
 	noCredentials    error // why there are none, when there should be
+	isForGuests      bool
 }
 
 // authenticate asks the registry for a challenge and answers it, for the scope transport.PullScope
 // or PushScope.
 func (c *Client) authenticate(ctx context.Context, named name.Repository, scope string) (*repository, error) {
+	if c.isForGuests {
+		if err := c.rules.allow(named.RegistryStr()); err != nil {
+			return nil, &UnreachableError{Host: named.RegistryStr(), Err: err}
+		}
+	}
 	credentials, noCredentials := authn.Resolve(ctx, c.keychain, named)
 	if noCredentials != nil {
 		if ctx.Err() != nil {
@@ -38,7 +44,7 @@ func (c *Client) authenticate(ctx context.Context, named name.Repository, scope 
 		}
 		credentials = authn.Anonymous
 	}
-	r := &repository{name: named, retries: c.retries, maxManifestBytes: c.maxManifestBytes, noCredentials: noCredentials}
+	r := &repository{name: named, retries: c.retries, maxManifestBytes: c.maxManifestBytes, noCredentials: noCredentials, isForGuests: c.isForGuests}
 	bounded := &manifestLimit{next: c.transport, limit: c.maxManifestBytes}
 	authenticated, err := transport.NewWithContext(ctx, named.Registry, credentials, bounded, []string{named.Scope(scope)})
 	if err != nil {
@@ -53,6 +59,9 @@ func (r *repository) explain(err error) error {
 	var refused *transport.Error
 	if r.noCredentials != nil && errors.As(err, &refused) && isRefusal(refused) {
 		return &CredentialsError{Host: r.name.RegistryStr(), Refusal: refused, Err: r.noCredentials}
+	}
+	if r.isForGuests {
+		return unreachable(r.name.RegistryStr(), Scrub(err), r.client != nil)
 	}
 	return Scrub(err)
 }

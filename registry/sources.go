@@ -22,6 +22,10 @@ type Sources struct {
 	InsecureSources []string
 	// SourceAuthorities adds certificate authorities for one host each, to the system's.
 	SourceAuthorities map[string][]Authority
+	// GuestRegistries lists the registries that guests may ask through host capabilities. "*"
+	// stands for all that are not listed, except for addresses of this machine and of its link; so
+	// does an empty list. Hosts listed above are as good as listed here.
+	GuestRegistries []string
 	// Proxies, when present, replaces the proxy variables of the environment as a whole.
 	Proxies *Proxies
 }
@@ -41,10 +45,10 @@ type Proxies struct {
 }
 
 // ParseSources reads a sources file, one YAML or JSON document in which every key is optional. Keys
-// it does not know are ignored and returned as sorted paths ("proxies.ftp_proxy"), since the file
-// is shared with other tools. The error holds all faults, each with its path and place in the file.
-// Authority files are not opened: Open does that.
-func ParseSources(file []byte) (sources Sources, ignored []string, err error) {
+// it does not know are ignored, since the file is shared with other tools. The warnings tell of
+// them, by their paths ("proxies.ftp_proxy"), and of hosts that can be none. The error holds all
+// faults, each with its path and place in the file. Authority files are not opened: Open does that.
+func ParseSources(file []byte) (sources Sources, warnings []string, err error) {
 	found := &document.Faults{Words: sourcesWords}
 	root, err := document.Reader{Faults: found}.Read(file)
 	if several, ok := errors.AsType[*document.SeveralError](err); ok {
@@ -55,11 +59,11 @@ func ParseSources(file []byte) (sources Sources, ignored []string, err error) {
 	}
 	r := &sourcesReader{faults: found}
 	sources = r.sources(root.Optional())
-	slices.Sort(r.ignored)
+	slices.Sort(r.warnings)
 	if err := found.Err(); err != nil {
-		return Sources{}, r.ignored, err
+		return Sources{}, r.warnings, err
 	}
-	return sources, r.ignored, nil
+	return sources, r.warnings, nil
 }
 
 // sourcesWords words faults as the reference does.
@@ -93,24 +97,44 @@ func sourcesKind(v document.Value) string {
 
 // sourcesReader notes what it passes by.
 type sourcesReader struct {
-	faults  *document.Faults
-	ignored []string
+	faults   *document.Faults
+	warnings []string
 }
 
 func (r *sourcesReader) fields(v document.Value, known ...string) (document.Mapping, bool) {
 	m, ok := v.Mapping()
-	r.ignored = append(r.ignored, m.Unknown(known...)...)
+	for _, path := range m.Unknown(known...) {
+		r.warn("%s: unknown key, ignored", path)
+	}
 	return m, ok
 }
 
-func (r *sourcesReader) sources(root document.Value) (sources Sources) {
-	m, _ := r.fields(root, "insecure_sources", "source_authorities", "proxies")
-	for _, host := range m.Optional("insecure_sources").List() {
-		sources.InsecureSources = append(sources.InsecureSources, sourcesText(host))
+func (r *sourcesReader) warn(format string, args ...any) {
+	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+}
+
+// hosts reads a list of hosts. What can be none is taken even so, as Kubewarden takes it.
+func (r *sourcesReader) hosts(m document.Mapping, key string, besides ...string) (hosts []string) {
+	for i, entry := range m.Optional(key).List() {
+		host := sourcesText(entry)
+		if !isHost(host) && !slices.Contains(besides, host) {
+			r.warn("%s[%d]: %q matches no host, expected HOST or HOST:PORT", key, i, host)
+		}
+		hosts = append(hosts, host)
 	}
+	return hosts
+}
+
+func (r *sourcesReader) sources(root document.Value) (sources Sources) {
+	m, _ := r.fields(root, "insecure_sources", "source_authorities", "guest_registries", "proxies")
+	sources.InsecureSources = r.hosts(m, "insecure_sources")
+	sources.GuestRegistries = r.hosts(m, "guest_registries", anyGuestRegistry)
 	if hosts, ok := m.Optional("source_authorities").Mapping(); ok {
 		sources.SourceAuthorities = map[string][]Authority{}
 		for host, list := range hosts.Each() {
+			if !isHost(host) {
+				r.warn("source_authorities.%s: matches no host, expected HOST or HOST:PORT", host)
+			}
 			for _, entry := range list.Optional().List() {
 				sources.SourceAuthorities[host] = append(sources.SourceAuthorities[host], r.authority(entry))
 			}

@@ -19,7 +19,7 @@ func TestParseSources(t *testing.T) {
 	for _, test := range []struct {
 		name, file string
 		want       registry.Sources
-		ignored    []string
+		warnings   []string
 	}{
 		{name: "empty file"},
 		{name: "comment only", file: "# nothing yet\n"},
@@ -27,7 +27,8 @@ func TestParseSources(t *testing.T) {
 		{name: "nulls", file: "insecure_sources:\nsource_authorities: null\nproxies: ~\n"},
 		{
 			name: "hosts", file: "insecure_sources: [registry-dev.example.com, 'localhost:5000', 5000]",
-			want: registry.Sources{InsecureSources: []string{"registry-dev.example.com", "localhost:5000", "5000"}},
+			want:     registry.Sources{InsecureSources: []string{"registry-dev.example.com", "localhost:5000", "5000"}},
+			warnings: []string{`insecure_sources[2]: "5000" matches no host, expected HOST or HOST:PORT`},
 		},
 		{
 			name: "JSON", file: `{"insecure_sources": ["localhost:5000"]}`,
@@ -50,7 +51,7 @@ func TestParseSources(t *testing.T) {
 				Proxies:           &registry.Proxies{},
 				SourceAuthorities: map[string][]registry.Authority{"a.com": {{Path: "/ca"}}},
 			},
-			ignored: []string{"mirrors", "proxies.ftp_proxy", "source_authorities.a.com[0].note"},
+			warnings: []string{"mirrors: unknown key, ignored", "proxies.ftp_proxy: unknown key, ignored", "source_authorities.a.com[0].note: unknown key, ignored"},
 		},
 		{
 			name: "aliases", file: "insecure_sources: &hosts [a.com]\nmirrors: *hosts\nsource_authorities:\n  a.com: [&ca {type: Path, path: /ca}]\n  b.com: [*ca]\n",
@@ -58,11 +59,29 @@ func TestParseSources(t *testing.T) {
 				InsecureSources:   []string{"a.com"},
 				SourceAuthorities: map[string][]registry.Authority{"a.com": {{Path: "/ca"}}, "b.com": {{Path: "/ca"}}},
 			},
-			ignored: []string{"mirrors"},
+			warnings: []string{"mirrors: unknown key, ignored"},
+		},
+		{
+			name: "no hosts", file: "insecure_sources: [1, '*', 'http://host/', host, '[::1]:5000', 'user@host', 'a.com/b', '']\nsource_authorities: {'https://a.com': []}\nguest_registries: ['*', a.com, '*.a.com']\n",
+			want: registry.Sources{
+				InsecureSources:   []string{"1", "*", "http://host/", "host", "[::1]:5000", "user@host", "a.com/b", ""},
+				SourceAuthorities: map[string][]registry.Authority{},
+				GuestRegistries:   []string{"*", "a.com", "*.a.com"},
+			},
+			warnings: []string{
+				`guest_registries[2]: "*.a.com" matches no host, expected HOST or HOST:PORT`,
+				`insecure_sources[0]: "1" matches no host, expected HOST or HOST:PORT`,
+				`insecure_sources[1]: "*" matches no host, expected HOST or HOST:PORT`,
+				`insecure_sources[2]: "http://host/" matches no host, expected HOST or HOST:PORT`,
+				`insecure_sources[5]: "user@host" matches no host, expected HOST or HOST:PORT`,
+				`insecure_sources[6]: "a.com/b" matches no host, expected HOST or HOST:PORT`,
+				`insecure_sources[7]: "" matches no host, expected HOST or HOST:PORT`,
+				"source_authorities.https://a.com: matches no host, expected HOST or HOST:PORT",
+			},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, ignored, err := registry.ParseSources([]byte(test.file))
+			got, warnings, err := registry.ParseSources([]byte(test.file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,8 +95,8 @@ func TestParseSources(t *testing.T) {
 			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
-			if !reflect.DeepEqual(ignored, test.ignored) {
-				t.Errorf("ignored %q, want %q", ignored, test.ignored)
+			if !reflect.DeepEqual(warnings, test.warnings) {
+				t.Errorf("warnings %q, want %q", warnings, test.warnings)
 			}
 		})
 	}

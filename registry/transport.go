@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,6 +31,8 @@ import (
 // until it fails.
 type connections struct {
 	insecure    map[string]bool
+	pools       map[string]*x509.CertPool // by host
+	proxy       proxyChoice
 	verified    http.RoundTripper            // the system's authorities; plain HTTP too
 	authorities map[string]http.RoundTripper // by host
 	unverified  http.RoundTripper
@@ -38,30 +41,47 @@ type connections struct {
 	settled map[string]int // by insecure host: the index of the way that worked
 }
 
+// proxyChoice returns the proxy for a URL; nil: none.
+type proxyChoice func(*url.URL) (*url.URL, error)
+
+// dialing opens a connection to host:port.
+type dialing func(ctx context.Context, network, address string) (net.Conn, error)
+
 // newConnections reads the authorities' files. The error joins all faults.
 func newConnections(sources Sources) (*connections, error) {
 	pools, err := authorityPools(sources.SourceAuthorities)
 	if err != nil {
 		return nil, err
 	}
-	proxy := proxyFunc(sources.Proxies)
-	c := &connections{
-		insecure:    map[string]bool{},
-		verified:    newTransport(proxy, &tls.Config{}),
-		authorities: map[string]http.RoundTripper{},
-		unverified:  newTransport(proxy, &tls.Config{InsecureSkipVerify: true}), // for hosts listed as insecure only
-		settled:     map[string]int{},
-	}
+	c := &connections{insecure: map[string]bool{}, pools: pools}
 	for _, host := range sources.InsecureSources {
 		c.insecure[hostKey(host)] = true
 	}
-	for host, pool := range pools {
-		c.authorities[host] = newTransport(proxy, &tls.Config{RootCAs: pool})
-	}
-	return c, nil
+	return c.over(proxyFunc(sources.Proxies), newDialer().DialContext), nil
 }
 
-func proxyFunc(proxies *Proxies) func(*url.URL) (*url.URL, error) {
+// over returns connections like c through other proxies and dials. They share none with c.
+func (c *connections) over(proxy proxyChoice, dial dialing) *connections {
+	o := &connections{
+		insecure:    c.insecure,
+		pools:       c.pools,
+		proxy:       proxy,
+		verified:    newTransport(proxy, dial, &tls.Config{}),
+		authorities: map[string]http.RoundTripper{},
+		unverified:  newTransport(proxy, dial, &tls.Config{InsecureSkipVerify: true}), // for hosts listed as insecure only
+		settled:     map[string]int{},
+	}
+	for host, pool := range c.pools {
+		o.authorities[host] = newTransport(proxy, dial, &tls.Config{RootCAs: pool})
+	}
+	return o
+}
+
+func newDialer() *net.Dialer {
+	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+}
+
+func proxyFunc(proxies *Proxies) proxyChoice {
 	if proxies == nil {
 		return environmentProxies().ProxyFunc()
 	}
@@ -83,11 +103,11 @@ func environmentProxies() *httpproxy.Config {
 	return proxies
 }
 
-func newTransport(proxy func(*url.URL) (*url.URL, error), tlsConfig *tls.Config) *http.Transport {
+func newTransport(proxy proxyChoice, dial dialing, tlsConfig *tls.Config) *http.Transport {
 	tlsConfig.MinVersion = tls.VersionTLS12
 	return &http.Transport{
 		Proxy:               func(req *http.Request) (*url.URL, error) { return proxy(req.URL) },
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:         dial,
 		TLSClientConfig:     tlsConfig,
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,

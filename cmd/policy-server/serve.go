@@ -78,7 +78,8 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	images := oci.NewImageVerifier(client, f.trust, o.imageCache, log)
+	guests := client.ForGuests()
+	images := oci.NewImageVerifier(guests, f.trust, o.imageCache, log)
 	defer images.Close()
 	inputs, err := newInputs(ctx, o, f, client, log)
 	if err != nil {
@@ -88,7 +89,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	keeper := policy.NewKeeper(policy.Loader{
 		Registry: client,
 		Engine:   engine,
-		Calls:    capabilities.New(client, images, cluster, log),
+		Calls:    capabilities.New(guests, images, cluster, log),
 		Timeout:  timeLimit(o, log),
 		Sandbox:  o.sandbox,
 		Log:      log,
@@ -188,15 +189,15 @@ func readFiles(o options, log *zap.Logger) (files, error) {
 		return files{}, fmt.Errorf("error while loading policies from %q: %w", o.policies, err)
 	}
 	if o.sources != "" {
-		var ignored []string
+		var warnings []string
 		if data, err = os.ReadFile(o.sources); err == nil {
-			f.sources, ignored, err = registry.ParseSources(data)
+			f.sources, warnings, err = registry.ParseSources(data)
 		}
 		if err != nil {
 			return files{}, fmt.Errorf("error while loading sources from %s: %w", o.sources, err)
 		}
-		for _, key := range ignored {
-			f.warnings = append(f.warnings, fmt.Sprintf("%s: %s: unknown key, ignored", o.sources, key))
+		for _, warning := range warnings {
+			f.warnings = append(f.warnings, o.sources+": "+warning)
 		}
 	}
 	if o.verification != "" {

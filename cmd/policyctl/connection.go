@@ -63,12 +63,12 @@ func (f *connectionFlags) readSources(p places, log *zap.Logger) (registry.Sourc
 	if err != nil {
 		return registry.Sources{}, fmt.Errorf("sources file %s: %w", file, system(err))
 	}
-	sources, ignored, err := registry.ParseSources(data)
+	sources, warnings, err := registry.ParseSources(data)
 	if err != nil {
 		return registry.Sources{}, fmt.Errorf("sources file %s: %w", file, err)
 	}
-	for _, key := range ignored {
-		log.Warn("unknown key in the sources file, ignored", zap.String("file", file), zap.String("key", key))
+	for _, warning := range warnings {
+		log.Warn("sources file", zap.String("file", file), zap.String("warning", warning))
 	}
 	return sources, nil
 }

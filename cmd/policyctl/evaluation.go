@@ -33,12 +33,13 @@ func (p *program) evaluate(
 		return admission.Response{}, fmt.Errorf("cannot start the WebAssembly runtime: %w", err)
 	}
 	defer func() { err = errors.Join(err, engine.Close(context.WithoutCancel(ctx))) }()
-	images := oci.NewImageVerifier(modules.client, modules.trust, oci.CacheConfig{}, log)
+	guests := modules.client.ForGuests()
+	images := oci.NewImageVerifier(guests, modules.trust, oci.CacheConfig{}, log)
 	defer images.Close()
 	loader := &policy.Loader{
 		Engine:  engine,
 		Sandbox: runtime.ModeFresh, // an image pays for itself only when there are more requests
-		Calls:   session.proxy(capabilities.New(modules.client, images, cluster, log)),
+		Calls:   session.proxy(capabilities.New(guests, images, cluster, log)),
 		Log:     p.loaderLog(log),
 	}
 	set := loader.LoadUnverifiedUnsafe(ctx, []policy.Definition{definition}, map[string][]byte{definition.Module: module.code})

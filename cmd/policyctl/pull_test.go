@@ -40,7 +40,7 @@ func TestPull(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := u.must("pull", "--sources-path", sources, c.uri)
-			if r.stdout != "" || !strings.Contains(r.stderr, `WARN kwctl: unknown key in the sources file, ignored file="`+sources+`" key="odd"`) {
+			if r.stdout != "" || !strings.Contains(r.stderr, `WARN kwctl: sources file file="`+sources+`" warning="odd: unknown key, ignored"`) {
 				t.Errorf("stdout %q, stderr %q", r.stdout, r.stderr)
 			}
 			if c.stored != "" && !bytes.Equal(read(t, filepath.Join(places.storeDir(), c.stored)), read(t, module)) {
