@@ -73,11 +73,15 @@ func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set
 			sources[def.Module] = find(def)
 		}
 	}
+	pending := &pending{log: l.Log, began: time.Now(), places: map[ID]*position{}}
+	defer pending.report()()
 	var group errgroup.Group
 	group.SetLimit(goruntime.GOMAXPROCS(0)) // compiling is what takes the time
 	for _, def := range definitions {
 		group.Go(func() error {
-			set.add(def.ID, l.loadEntry(ctx, def.withDefaults(), sources[def.Module], before.entry(def.ID), doubts))
+			pending.is(def.ID, sources[def.Module].position)
+			set.add(def.ID, l.loadEntry(ctx, def.withDefaults(), sources[def.Module], before.entry(def.ID), doubts, pending))
+			pending.done(def.ID)
 			return nil
 		})
 	}
@@ -91,12 +95,12 @@ func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set
 // loadEntry settles which version of def's policy the next set serves: the one that is served now,
 // when nothing changed; else a new one; else, when that fails, the one that is served now after
 // all.
-func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now entry, doubts doubts) entry {
+func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now entry, doubts doubts, pending *pending) entry {
 	keep, doubt := doubts.about(now.policy())
 	if keep && doubt == nil && l.unchanged(def, s, now.policy()) {
 		return now.takenOver(nil)
 	}
-	p, failure := l.loadPolicy(ctx, def, s)
+	p, failure := l.loadPolicy(ctx, def, s, pending)
 	switch {
 	case failure == nil:
 		return entry{serves: p}
@@ -110,11 +114,14 @@ func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now e
 
 // loadPolicy takes def through fetch, verify and compile, or what another policy with the same
 // module has of them, and then through check settings.
-func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source) (*Policy, *LoadError) {
+func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source, pending *pending) (*Policy, *LoadError) {
 	m, failure := s.compile()
 	if failure != nil {
 		return nil, &LoadError{def.ID, def.Module, failure.Stage, failure.Err}
 	}
+	own := new(position)
+	own.at(StageCheckSettings)
+	pending.is(def.ID, own)
 	p := l.bind(def, m)
 	err, stage := p.checkSettings(ctx), StageCheckSettings
 	if err == nil {

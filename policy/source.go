@@ -19,6 +19,7 @@ type source struct {
 	identify func() (identity, *LoadError) // fetch: which module the string means now
 	compile  func() (*module, *LoadError)  // fetch, verify and compile; who keeps the module holds it
 	release  func(context.Context)         // gives up the module, unless nobody asked for it
+	position *position                     // of whoever is at it
 }
 
 // identity is what tells two versions of a module apart: the digest of its manifest, or of its
@@ -46,7 +47,9 @@ func (o obtained) identity() identity {
 // once, the digest it gave is what is verified, and only bytes that belong to that digest are
 // released to be compiled.
 func (l *Loader) fromRegistry(ctx context.Context, def Definition) *source {
+	position := new(position)
 	fetch := sync.OnceValues(func() (*registry.Artifact, *LoadError) {
+		position.at(StageFetch)
 		artifact, err := l.fetch(ctx, def)
 		return artifact, l.failed(ctx, def, StageFetch, err)
 	})
@@ -55,10 +58,12 @@ func (l *Loader) fromRegistry(ctx context.Context, def Definition) *source {
 		if failure != nil {
 			return obtained{}, failure
 		}
+		position.at(StageVerify)
 		verified, err := l.verify(ctx, def.ID, artifact.Digest)
 		if err != nil {
 			return obtained{}, l.failed(ctx, def, StageVerify, err)
 		}
+		position.at(StageFetch)
 		code, err := artifact.Module(ctx, verified)
 		if err == nil && verified.IsSigned() {
 			l.Log.Info("Local file checksum verification passed", zap.String("policy_id", string(def.ID)))
@@ -73,12 +78,12 @@ func (l *Loader) fromRegistry(ctx context.Context, def Definition) *source {
 		found, failure := obtain()
 		return found.identity(), failure
 	}
-	return l.newSource(ctx, def, identify, obtain)
+	return l.newSource(ctx, def, position, identify, obtain)
 }
 
 // atHand is the source of a module that the caller has.
 func (l *Loader) atHand(ctx context.Context, def Definition, modules map[string][]byte) *source {
-	return l.newSource(ctx, def, nil, func() (obtained, *LoadError) {
+	return l.newSource(ctx, def, new(position), nil, func() (obtained, *LoadError) {
 		code, found := modules[def.Module]
 		if !found {
 			return obtained{}, &LoadError{def.ID, def.Module, StageFetch, errors.New("the module was not handed over")}
@@ -88,15 +93,17 @@ func (l *Loader) atHand(ctx context.Context, def Definition, modules map[string]
 }
 
 func (l *Loader) newSource(
-	ctx context.Context, def Definition, identify func() (identity, *LoadError), obtain func() (obtained, *LoadError),
+	ctx context.Context, def Definition, position *position,
+	identify func() (identity, *LoadError), obtain func() (obtained, *LoadError),
 ) *source {
 	var compiled *module
-	s := &source{identify: identify}
+	s := &source{identify: identify, position: position}
 	s.compile = sync.OnceValues(func() (*module, *LoadError) {
 		found, failure := obtain()
 		if failure != nil {
 			return nil, failure
 		}
+		position.at(StageCompile)
 		var err error
 		if compiled, err = l.compile(ctx, found); err != nil {
 			return nil, l.failed(ctx, def, StageCompile, err)

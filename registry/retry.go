@@ -27,8 +27,9 @@ const (
 	DefaultFirstPause = 200 * time.Millisecond
 )
 
-// longestPause bounds a pause, also one that a server asks for: Docker Hub's quota renews after
-// hours, in which no operator wants a start to hang without a word.
+// longestPause bounds a pause. A server that asks for a longer one is not asked again: Docker Hub's
+// quota renews after hours, in which no operator wants a start to hang, and asking sooner than it
+// says is in vain.
 const longestPause = 30 * time.Second
 
 func (r Retries) attempts() int {
@@ -40,10 +41,10 @@ func (r Retries) attempts() int {
 
 // pause waits between a failed attempt, the first being 1, and the next: as long as asked, or
 // longer from attempt to attempt if the server names no time. It returns false when there shall be
-// no next attempt: there were enough, or ctx ends sooner.
+// no next attempt: there were enough, the server wants too long a pause, or ctx ends sooner.
 func (r Retries) pause(ctx context.Context, attempt int, asked time.Duration) bool {
 	pause := r.length(attempt, asked)
-	if deadline, ok := ctx.Deadline(); attempt >= r.attempts() || (ok && time.Until(deadline) <= pause) {
+	if deadline, ok := ctx.Deadline(); attempt >= r.attempts() || pause > longestPause || (ok && time.Until(deadline) <= pause) {
 		return false
 	}
 	timer := time.NewTimer(pause)
@@ -58,7 +59,7 @@ func (r Retries) pause(ctx context.Context, attempt int, asked time.Duration) bo
 
 func (r Retries) length(attempt int, asked time.Duration) time.Duration {
 	if asked > 0 {
-		return min(asked, longestPause)
+		return asked
 	}
 	pause := r.FirstPause
 	if pause == 0 {
@@ -177,6 +178,9 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream error: code %d", e.Code) }
 
+// mostAsked is how long a pause a server may ask for, to be read: anything above means never.
+const mostAsked = 24 * time.Hour
+
 // retryAfter reads the header of that name: seconds or a date, by RFC 9110, section 10.2.3. It is 0
 // when there is none or it cannot be read.
 func retryAfter(resp *http.Response, now time.Time) time.Duration {
@@ -188,11 +192,11 @@ func retryAfter(resp *http.Response, now time.Time) time.Duration {
 
 func parseRetryAfter(text string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(longestPause/time.Second))) * time.Second
+		return time.Duration(min(seconds, uint64(mostAsked/time.Second))) * time.Second
 	}
 	date, err := http.ParseTime(text)
 	if err != nil {
 		return 0
 	}
-	return max(0, min(date.Sub(now), longestPause))
+	return max(0, min(date.Sub(now), mostAsked))
 }

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -125,9 +126,18 @@ func TestRetriesObeyTheContext(t *testing.T) {
 	s := plainServer(t)
 	s.push(t, "p:1", wasm("policy"))
 	client := open(t, registry.Config{Sources: s.trusting()})
+	t.Run("more than anybody waits", func(t *testing.T) {
+		s.setAnswer(status(http.StatusTooManyRequests, "Retry-After", "1000"))
+		before := s.count("", "/v2/")
+		_, err := client.Fetch(t.Context(), parse(t, s.host+"/p:1"))
+		wantError(t, err, "429")
+		if n := s.count("", "/v2/") - before; n > 2 { // over each scheme that a library tries
+			t.Errorf("asked %d times", n)
+		}
+	})
 	t.Run("deadline before the pause ends", func(t *testing.T) {
-		s.setAnswer(status(http.StatusTooManyRequests, "Retry-After", "3600"))
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the pause would be cut to thirty
+		s.setAnswer(status(http.StatusTooManyRequests, "Retry-After", "25"))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		_, err := client.Fetch(ctx, parse(t, s.host+"/p:1"))
 		wantError(t, err, "429")
@@ -138,7 +148,7 @@ func TestRetriesObeyTheContext(t *testing.T) {
 	t.Run("canceled in the pause", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s.setAnswer(func(w http.ResponseWriter, r *http.Request) {
-			status(http.StatusTooManyRequests, "Retry-After", "3600")(w, r)
+			status(http.StatusTooManyRequests, "Retry-After", "25")(w, r)
 			time.AfterFunc(10*time.Millisecond, cancel)
 		})
 		before := s.count("", manifests)
@@ -304,7 +314,7 @@ func first(n int, content []byte, next http.HandlerFunc) http.HandlerFunc {
 func TestSlowIsNotSilent(t *testing.T) {
 	t.Parallel()
 	const timeout, steps = 3 * time.Second, 6
-	module := large()
+	module := wasm(strings.Repeat("slow", 512<<10))
 	s := plainServer(t)
 	s.push(t, "p:1", module)
 	slow := &script{path: blobs, steps: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
@@ -329,9 +339,10 @@ func TestSlowIsNotSilent(t *testing.T) {
 // TestCrumbs has servers that never pause for long and never come to an end.
 func TestCrumbs(t *testing.T) {
 	t.Parallel()
+	crumb := bytes.Repeat([]byte(" "), 1<<10) // 20 KB a second, where 512 are wanted
 	crumbs := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
-			_, _ = w.Write([]byte(" "))
+			_, _ = w.Write(crumb)
 			_ = http.NewResponseController(w).Flush()
 			time.Sleep(50 * time.Millisecond)
 		}

@@ -14,9 +14,10 @@ import (
 // all.
 const DefaultStallTimeout = 30 * time.Second
 
-// leastProgress is what a server must send within the stall timeout, unless its answer ends. Byte
-// by byte, a manifest could last for years; the slowest of lines carry more than this.
-const leastProgress = 8 << 10
+// leastProgress is what a server must send within each stall timeout, unless its answer ends. Byte
+// by byte, a manifest could last for years, and a module for hours that comes in kilobytes; the
+// slowest of lines that a cluster is on carry more than this, 140 kbit/s.
+const leastProgress = 512 << 10
 
 // StalledError reports a server that took nothing for a whole stall timeout, or sent nothing or
 // next to nothing.
@@ -35,7 +36,7 @@ func (e *StalledError) Hint() string {
 }
 
 // stallGuard gives up a request on which nothing moves: no connection, no piece of its body taken,
-// no header, or less than leastProgress of the answer. The clock runs only while somebody waits for
+// no header, or less of the answer than leastProgress. The clock runs only while somebody waits for
 // the server, so a reader may take its time.
 type stallGuard struct {
 	next    http.RoundTripper
@@ -105,13 +106,13 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// watchedAnswer starts the time anew with each leastProgress bytes, and counts only what reads take
-// of it.
+// watchedAnswer has the time that reads take come off what is left of it, and gives it back for
+// what they bring: all of it for leastProgress bytes. So silence ends an answer, and so does a
+// server that keeps sending less.
 type watchedAnswer struct {
 	io.ReadCloser
 	watch *watch
 	left  time.Duration
-	moved int // bytes since the time started
 }
 
 func (b *watchedAnswer) Read(p []byte) (int, error) {
@@ -119,10 +120,8 @@ func (b *watchedAnswer) Read(p []byte) (int, error) {
 	b.watch.timer.Reset(b.left)
 	defer b.watch.timer.Stop()
 	n, err := b.ReadCloser.Read(p)
-	b.left -= time.Since(began)
-	if b.moved += n; b.moved >= leastProgress {
-		b.left, b.moved = b.watch.timeout, 0
-	}
+	earned := time.Duration(float64(b.watch.timeout) * float64(n) / leastProgress)
+	b.left = min(b.left-time.Since(began)+earned, b.watch.timeout)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.watch.cause(err)
 	}
