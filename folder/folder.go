@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // private is the mode of a folder for one user.
@@ -59,4 +61,49 @@ func openFolder(path string) (*os.File, error) {
 		return nil, errors.Join(&NotOursError{path, "is not a folder any more"}, err)
 	}
 	return file, nil
+}
+
+// NoLinks fails with a *[NotOursError] where a folder below root on the way to path, or path
+// itself, is a symbolic link or nothing that a folder holds. What is not there is no error.
+func NoLinks(root, path string) error {
+	return eachBelow(root, path, func(string, fs.FileInfo) error { return nil })
+}
+
+// OnlyOurs is NoLinks, and fails as well where a folder or the file belongs to neither this user
+// nor root, or everybody may write to it. root itself is for whoever chose it to judge.
+func OnlyOurs(root, path string) error {
+	return eachBelow(root, path, func(path string, info fs.FileInfo) error {
+		if owner, ours := owned(info); !ours && owner != rootOwner {
+			return &NotOursError{path, "belongs to " + owner}
+		}
+		if info.Mode().Perm()&0o002 != 0 {
+			return &NotOursError{path, "may be written by everybody"}
+		}
+		return nil
+	})
+}
+
+// eachBelow checks all that is on the way from root to path, in that order, as far as it is there.
+func eachBelow(root, path string, check func(string, fs.FileInfo) error) error {
+	below, err := filepath.Rel(root, path)
+	if err != nil || !filepath.IsLocal(below) {
+		return &NotOursError{path, "is not below " + root}
+	}
+	at := root
+	for element := range strings.SplitSeq(below, string(filepath.Separator)) {
+		at = filepath.Join(at, element)
+		info, err := os.Lstat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case at != path && !info.IsDir(), at == path && !info.Mode().IsRegular() && !info.IsDir():
+			return &NotOursError{at, "is a link, or no file or folder"}
+		}
+		if err := check(at, info); err != nil {
+			return err
+		}
+	}
+	return nil
 }

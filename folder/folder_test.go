@@ -69,3 +69,48 @@ func TestPrivate_refused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOnlyOurs holds what a file below a root is believed for.
+func TestOnlyOurs(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, "a", "b", "file")
+	for _, err := range []error{os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		path string
+		err  string // of OnlyOurs
+		link bool   // NoLinks fails too
+	}{
+		"a file":       {path, "", false},
+		"none":         {filepath.Join(root, "a", "none"), "", false},
+		"below none":   {filepath.Join(root, "none", "file"), "", false},
+		"elsewhere":    {filepath.Dir(root), " is not below " + root, true},
+		"below a file": {filepath.Join(path, "x"), " is a link, or no file or folder", true},
+	} {
+		err, links := folder.OnlyOurs(root, c.path), folder.NoLinks(root, c.path)
+		var notOurs *folder.NotOursError
+		if (err == nil) != (c.err == "") || err != nil && (!errors.As(err, &notOurs) || " "+notOurs.Reason != c.err) || (links != nil) != c.link {
+			t.Errorf("%s: %v, %v", name, err, links)
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, "a"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.OnlyOurs(root, path); err == nil || err.Error() != filepath.Join(root, "a")+" may be written by everybody" {
+		t.Errorf("got %v", err)
+	}
+	if os.Geteuid() == 0 { // others cannot give files away
+		if err := errors.Join(os.Chmod(filepath.Join(root, "a"), 0o755), os.Chown(path, 12345, 12345)); err != nil {
+			t.Fatal(err)
+		}
+		if err := folder.OnlyOurs(root, path); err == nil || err.Error() != path+" belongs to user 12345" {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := folder.NoLinks(root, path); err != nil {
+		t.Errorf("no link is there: %v", err)
+	}
+}

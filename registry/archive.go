@@ -101,7 +101,7 @@ func (s Store) loadEntry(header *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(s.root, filepath.FromSlash(name)), module)
+	return s.replace(filepath.Join(s.root, filepath.FromSlash(name)), module)
 }
 
 // checkStoredName refuses the name of a file that List would not find, or not there.

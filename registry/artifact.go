@@ -97,7 +97,7 @@ func (c *Client) read(ctx context.Context, a *Artifact) ([]byte, error) {
 	case placeServer:
 		return c.downloaded(ctx, a.Reference)
 	case placeStore:
-		return c.store.load(a.Reference, c.maxModuleBytes)
+		return c.stored(ctx, a)
 	}
 	content, err := c.download(ctx, a.Reference.URI()+" "+a.layer.digest.Hex, func(ctx context.Context) ([]byte, error) {
 		return c.layerContent(ctx, a)
@@ -106,6 +106,38 @@ func (c *Client) read(ctx context.Context, a *Artifact) ([]byte, error) {
 		c.store.keepManifests(a.manifests)
 	}
 	return content, err
+}
+
+// stored returns the module that is in the store under a's name, or what a registry has if that is
+// none.
+func (c *Client) stored(ctx context.Context, a *Artifact) ([]byte, error) {
+	content, unusable := c.loadWhole(a.Reference)
+	if unusable == nil {
+		return content, nil
+	}
+	again, err := c.fetchFromRegistry(ctx, a.Reference)
+	if err == nil {
+		content, err = c.read(ctx, again)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; and it cannot be fetched again: %w", unusable, err)
+	}
+	return content, nil
+}
+
+// loadWhole reads a module from the store that nothing but its form speaks for.
+func (c *Client) loadWhole(ref Reference) ([]byte, error) {
+	content, err := c.store.load(ref, c.maxModuleBytes)
+	if err == nil {
+		err = checkMagic(content)
+	}
+	if err == nil && c.checkStored != nil {
+		err = c.checkStored(content)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stored module %q: %w", c.store.Path(ref), err)
+	}
+	return content, nil
 }
 
 // download returns what fetch returns, for this caller or for another one with the same key who is
@@ -146,10 +178,14 @@ func (c *Client) layerContent(ctx context.Context, a *Artifact) ([]byte, error) 
 // downloaded returns a module of the scheme https or http.
 func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) {
 	// The store's file names have no place for a query: two different modules could go by one name.
-	if c.reuseStored && ref.download == ref.URI() && c.store.holds(ref) {
-		return c.store.load(ref, c.maxModuleBytes)
+	var unusable error
+	if c.reuseStored && ref.download == ref.URI() && c.store.vouches(ref) {
+		var content []byte
+		if content, unusable = c.loadWhole(ref); unusable == nil {
+			return content, nil
+		}
 	}
-	return c.download(ctx, ref.download, func(ctx context.Context) ([]byte, error) {
+	content, err := c.download(ctx, ref.download, func(ctx context.Context) ([]byte, error) {
 		d := download{
 			open: func(ctx context.Context, header http.Header) (*http.Response, error) {
 				return c.request(ctx, ref.download, header)
@@ -166,6 +202,10 @@ func (c *Client) downloaded(ctx context.Context, ref Reference) ([]byte, error) 
 		}
 		return c.keep(ref, content)
 	})
+	if err != nil && unusable != nil {
+		return nil, fmt.Errorf("%w; and it cannot be downloaded again: %w", unusable, err)
+	}
+	return content, err
 }
 
 // request asks for a module of the scheme https or http, with the header of a download.
@@ -191,7 +231,12 @@ func (c *Client) keep(ref Reference, module []byte) ([]byte, error) {
 	if err := checkMagic(module); err != nil {
 		return nil, err
 	}
-	if err := c.store.save(ref, module); err != nil {
+	err := c.store.save(ref, module)
+	if err != nil && c.unstored != nil {
+		c.unstored(ref.URI(), err)
+		err = nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return module, nil

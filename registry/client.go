@@ -40,8 +40,17 @@ type Config struct {
 	// reference is the tag latest. A reference by digest is taken so only when the registry cannot
 	// be reached. What is taken that way is not tied to any digest, so it can be used unsigned
 	// only. Without ReuseStored the store still saves downloads: of modules that are what a
-	// manifest promises, which for a reference by digest may be a stored manifest.
+	// manifest promises, which for a reference by digest may be a stored manifest. Nor is a file
+	// taken that somebody else could have written.
 	ReuseStored bool
+
+	// CheckStored says what is wrong with a module that would be taken from the store so, which may
+	// have been cut off: it is downloaded again then. nil: whatever begins as a module is one.
+	CheckStored func(module []byte) error
+
+	// Unstored is told of a module that could not be stored, and is used all the same; nil: that is
+	// an error.
+	Unstored func(module string, err error)
 
 	MaxModuleBytes   int64 // zero: DefaultMaxModuleBytes
 	MaxManifestBytes int64 // zero: DefaultMaxManifestBytes
@@ -62,6 +71,8 @@ type Client struct {
 	store            Store
 	downloads        *flight.Group[string, []byte] // for as long as anybody waits
 	reuseStored      bool
+	checkStored      func([]byte) error
+	unstored         func(string, error)
 	maxModuleBytes   int64
 	maxManifestBytes int64
 }
@@ -94,6 +105,8 @@ func Open(cfg Config) (*Client, error) {
 		store:            NewStore(cfg.StoreDir),
 		downloads:        flight.NewGroup(flight.GroupConfig[string, []byte]{}),
 		reuseStored:      cfg.ReuseStored,
+		checkStored:      cfg.CheckStored,
+		unstored:         cfg.Unstored,
 		maxModuleBytes:   cfg.MaxModuleBytes,
 		maxManifestBytes: cfg.MaxManifestBytes,
 	}
@@ -153,7 +166,7 @@ func (c *Client) fetchImage(ctx context.Context, ref Reference) (*Artifact, erro
 	// so it has no digest, not even that in the reference, which is the manifest's and not the
 	// file's.
 	byName := &Artifact{Reference: ref, client: c, place: placeStore}
-	reusable := c.reuseStored && !ref.movable() && c.store.holds(ref)
+	reusable := c.reuseStored && !ref.movable() && c.store.vouches(ref)
 	if reusable && !ref.pinned() {
 		return byName, nil
 	}

@@ -11,6 +11,8 @@ import (
 	goruntime "runtime"
 	"strings"
 	"time"
+
+	"policy-server/folder"
 )
 
 // Store is a directory of modules, laid out as Kubewarden lays it out, so that both can use it:
@@ -56,13 +58,20 @@ func storeName(ref Reference, goos string) string {
 	return filepath.Join(elements...)
 }
 
-// holds reports whether a file is there.
+// holds reports whether a file is there. A link is none.
 func (s Store) holds(ref Reference) bool {
 	if s.root == "" {
 		return false
 	}
-	info, err := os.Stat(s.Path(ref))
-	return err == nil && info.Mode().IsRegular()
+	path := s.Path(ref)
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && folder.NoLinks(s.root, path) == nil
+}
+
+// vouches reports whether the file that is there can be taken for what its name says, which nothing
+// else proves: nobody else could have written it.
+func (s Store) vouches(ref Reference) bool {
+	return s.holds(ref) && folder.OnlyOurs(s.root, s.Path(ref)) == nil
 }
 
 // load reads the stored module; fs.ErrNotExist when there is none, *TooLargeError above limit
@@ -71,7 +80,11 @@ func (s Store) load(ref Reference, limit int64) ([]byte, error) {
 	if s.root == "" {
 		return nil, fs.ErrNotExist
 	}
-	return readFile(s.Path(ref), "module", limit)
+	path := s.Path(ref)
+	if err := folder.NoLinks(s.root, path); err != nil {
+		return nil, err
+	}
+	return readFile(path, "module", limit)
 }
 
 // save writes the module aside and renames it into place, so that a crash leaves the old file or
@@ -81,10 +94,18 @@ func (s Store) save(ref Reference, module []byte) error {
 		return nil
 	}
 	path := s.Path(ref)
-	if err := replaceFile(path, module); err != nil {
+	if err := s.replace(path, module); err != nil {
 		return fmt.Errorf("wasm module cannot be save to %q: %w", path, err)
 	}
 	return nil
+}
+
+// replace writes a file of the store, into folders that are no links.
+func (s Store) replace(path string, content []byte) error {
+	if err := folder.NoLinks(s.root, filepath.Dir(path)); err != nil {
+		return err
+	}
+	return replaceFile(path, content)
 }
 
 const (

@@ -28,7 +28,7 @@ func (s Store) keepManifests(manifests [][]byte) {
 	}
 	for _, manifest := range manifests {
 		if _, err := s.loadManifest(digestOf(manifest), int64(len(manifest))); err != nil {
-			_ = replaceFile(s.manifestPath(digestOf(manifest)), manifest)
+			_ = s.replace(s.manifestPath(digestOf(manifest)), manifest)
 		}
 	}
 }

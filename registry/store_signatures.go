@@ -42,7 +42,7 @@ func (s Store) KeepSignatures(d name.Digest, content []byte) error {
 	if kept, err := readFile(path, "file of signatures", int64(len(content))); err == nil && bytes.Equal(kept, content) {
 		return nil // a store that cannot be written to is as good
 	}
-	return replaceFile(path, content)
+	return s.replace(path, content)
 }
 
 // KeptSignatures returns what was stored as the signatures of d: foreign bytes. The error is

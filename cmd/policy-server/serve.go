@@ -26,6 +26,7 @@ import (
 	"policy-server/registry/verify"
 	"policy-server/runtime"
 	"policy-server/runtime/turns"
+	"policy-server/runtime/wasm"
 	"policy-server/server"
 )
 
@@ -74,7 +75,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		return err
 	}
 	defer cluster.Close()
-	client, err := openRegistries(o, f)
+	client, err := openRegistries(o, f, log)
 	if err != nil {
 		return err
 	}
@@ -216,12 +217,19 @@ func readFiles(o options, log *zap.Logger) (files, error) {
 
 // openRegistries returns the client through which modules, signatures and whatever policies ask
 // about are reached.
-func openRegistries(o options, f files) (*registry.Client, error) {
+func openRegistries(o options, f files, log *zap.Logger) (*registry.Client, error) {
 	client, err := registry.Open(registry.Config{
 		Sources:     f.sources,
 		Keychain:    registry.DockerConfig{Dir: o.dockerConfig},
 		StoreDir:    o.downloadDir,
 		ReuseStored: f.verification == nil,
+		CheckStored: func(module []byte) error {
+			_, err := wasm.Parse(module)
+			return err
+		},
+		Unstored: func(module string, err error) {
+			log.Warn("module could not be stored, and is downloaded at each start", zap.String("module", module), zap.Error(err))
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("error while loading sources from %s: %w", o.sources, err)
