@@ -61,9 +61,22 @@ func (m *IdleMemory) trim() {
 
 // idler is an instance that waits for a call.
 type idler struct {
-	instance *Instance
-	bytes    int64 // it holds
-	since    time.Time
+	instance     *Instance
+	bytes        int64 // it holds
+	since, until time.Time
+}
+
+// idleBytes is up to what size an instance waits for as long as the pool's configuration says. A
+// larger one waits for less, so that none takes more than that size for that time: making it anew
+// costs tens of milliseconds, and holding it what could serve many small ones.
+const idleBytes = 4 << 20
+
+// idleTime is how long an instance waits that holds so many bytes.
+func (p *Pool) idleTime(bytes int64) time.Duration {
+	if bytes <= idleBytes {
+		return p.cfg.Idle
+	}
+	return max(time.Duration(float64(p.cfg.Idle)*idleBytes/float64(bytes)), min(p.cfg.Idle, time.Second))
 }
 
 // idleSince tells since when the instance waits that has waited longest.
@@ -131,13 +144,17 @@ func (p *Pool) countReset() {
 
 // keep lets an instance that was reset wait for a call.
 func (p *Pool) keep(i *Instance) {
-	bytes := i.own()
+	bytes, now := i.own(), time.Now()
+	wait := p.idleTime(bytes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.idle = append(p.idle, idler{i, bytes, time.Now()})
+	p.idle = append(p.idle, idler{i, bytes, now, now.Add(wait)})
 	p.program.engine.shared.idle.held.Add(bytes)
 	if p.trimmer == nil {
-		p.trimmer = time.AfterFunc(p.cfg.Idle, p.trim)
+		p.trimmer, p.trimAt = time.AfterFunc(wait, p.trim), now.Add(wait)
+	} else if now.Add(wait).Before(p.trimAt) {
+		p.trimmer.Reset(wait)
+		p.trimAt = now.Add(wait)
 	}
 }
 
@@ -152,16 +169,23 @@ func (p *Pool) trim() {
 	}
 }
 
-func (p *Pool) takeExpired(now time.Time) []idler {
+func (p *Pool) takeExpired(now time.Time) (expired []idler) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
-	for n < len(p.idle) && now.Sub(p.idle[n].since) >= p.cfg.Idle {
-		n++
-	}
-	expired := p.withdraw(n)
-	if p.trimmer = nil; len(p.idle) > 0 {
-		p.trimmer = time.AfterFunc(p.idle[0].since.Add(p.cfg.Idle).Sub(now), p.trim)
+	var next time.Time
+	p.idle = slices.DeleteFunc(p.idle, func(i idler) bool {
+		if !now.Before(i.until) {
+			expired = append(expired, i)
+			p.program.engine.shared.idle.held.Add(-i.bytes)
+			return true
+		}
+		if next.IsZero() || i.until.Before(next) {
+			next = i.until
+		}
+		return false
+	})
+	if p.trimmer = nil; !next.IsZero() {
+		p.trimmer, p.trimAt = time.AfterFunc(next.Sub(now), p.trim), next
 	}
 	return expired
 }

@@ -66,7 +66,8 @@ func (i *Instance) adopt(img *image, heap *heapStore) error {
 			if err := i.linear.adopt(s, i.memory); err != nil {
 				return err
 			}
-			i.program.engine.giveScratch(heap.b)
+			heap.spent = i.program.engine.giveScratch
+			heap.free()
 		}
 	}
 	return i.reset()

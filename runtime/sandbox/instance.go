@@ -54,6 +54,9 @@ func (p *Program) newInstance(c Call, s store, limit uint64) *Instance {
 		functions: make([]api.Function, len(p.engine.abi.Exports)),
 	}
 	i.linear.owner = i
+	if heap, ok := s.(*heapStore); ok {
+		heap.limit = i.linear.limit
+	}
 	// wazero hands one context to all host functions of a call. This one is made once and carries
 	// the instance alone, which has the call's own context: so a call allocates none.
 	i.self = context.WithValue(context.Background(), instanceKey{}, i)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"unsafe"
 
@@ -91,12 +92,17 @@ func (l *linear) rewind(mem api.Memory) error {
 	return nil
 }
 
-// heapStore keeps a memory on Go's heap and copies the whole image at each rewind. It works on
-// every system.
+// heapStore keeps a memory on Go's heap, and copies the whole image at each rewind. It works on
+// every system. A memory that becomes large goes to a region of its own, where there can be such:
+// the heap would keep its bytes for minutes after it, and those it was copied out of as it grew.
 type heapStore struct {
 	b     []byte
 	image []byte
+	limit uint64       // bytes it may grow to
 	spent func([]byte) // takes b when it is freed, its content being for nobody; nil: the collector does
+
+	large   region // in use when it has anything reserved
+	touched int    // bytes of it from the beginning that may not be zeros
 }
 
 // newHeap returns an empty memory on the heap.
@@ -111,7 +117,18 @@ const keptSpare = 1 << 20
 
 func (s *heapStore) grow(size uint64) []byte {
 	have := uint64(len(s.b))
-	if size > uint64(cap(s.b)) {
+	switch {
+	case s.isLarge():
+		if s.large.reach(int(size)) != nil {
+			return nil
+		}
+		s.b = s.large.reserved[:size]
+		clearInPieces(s.b[have:min(max(int(have), s.touched), int(size))])
+		s.touched = max(s.touched, int(size))
+		return s.b
+	case size > maxScratch && s.becomeLarge(size):
+		return s.b
+	case size > uint64(cap(s.b)):
 		// A quarter more than asked for keeps the copying linear in the final size.
 		grown := make([]byte, size, size+have/4)
 		copyInPieces(grown, s.b)
@@ -123,8 +140,29 @@ func (s *heapStore) grow(size uint64) []byte {
 	return s.b
 }
 
+func (s *heapStore) isLarge() bool { return s.large.reserved != nil }
+
+// becomeLarge moves the memory to a region, with size bytes, and reports whether it could. Where it
+// was is the collector's: a host function may still look at it.
+func (s *heapStore) becomeLarge(size uint64) bool {
+	space, err := reserve(max(s.limit, size))
+	if err != nil {
+		return false
+	}
+	if space.reach(int(size)) != nil {
+		space.free()
+		return false
+	}
+	copyInPieces(space.reserved, s.b)
+	s.large, s.touched, s.b = space, int(size), space.reserved[:size]
+	return true
+}
+
 func (s *heapStore) rewind() ([]byte, error) {
 	size := len(s.image)
+	if s.isLarge() {
+		return s.rewindLarge(size)
+	}
 	if cap(s.b) < size || cap(s.b) > size+keptSpare {
 		s.b = make([]byte, size)
 	}
@@ -133,10 +171,32 @@ func (s *heapStore) rewind() ([]byte, error) {
 	return s.b, nil
 }
 
-func (s *heapStore) own() int64 { return int64(cap(s.b)) }
+func (s *heapStore) rewindLarge(size int) ([]byte, error) {
+	if err := s.large.reach(size); err != nil {
+		return nil, err
+	}
+	if kept := size + keptSpare; s.touched > kept {
+		if err := drop(s.large.reserved[kept:s.touched]); err != nil {
+			return nil, err
+		}
+		s.touched = kept
+	}
+	s.b = s.large.reserved[:size]
+	copyInPieces(s.b, s.image)
+	return s.b, nil
+}
+
+func (s *heapStore) own() int64 {
+	if s.isLarge() {
+		return int64(s.touched)
+	}
+	return int64(cap(s.b))
+}
 
 func (s *heapStore) free() {
-	if s.b != nil && s.spent != nil {
+	if s.isLarge() {
+		s.large.free()
+	} else if s.b != nil && s.spent != nil {
 		s.spent(s.b)
 	}
 	s.b, s.image = nil, nil
@@ -161,3 +221,5 @@ func clearInPieces(b []byte) {
 		b = b[n:]
 	}
 }
+
+func isZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }

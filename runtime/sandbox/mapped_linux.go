@@ -17,14 +17,50 @@ import (
 // anonymous, zero at first. It is reserved at the size the memory may reach, so that a memory never
 // moves.
 type mappedStore struct {
-	system   *system
-	reserved []byte // the whole mapping
-	usable   int    // bytes from its beginning that may be read and written; the rest costs nothing
-	b        []byte // what the memory has now
-	image    *content
-	rewinds  int
-	written  int64 // bytes in pages of its own after the last rewind
-	scan     pageScan
+	region
+	system  *system
+	b       []byte // what the memory has now
+	image   *content
+	rewinds int
+	written int64 // bytes in pages of its own after the last rewind
+	scan    pageScan
+}
+
+// region is address space, of which a beginning may be used.
+type region struct {
+	reserved []byte
+	usable   int // bytes that may be read and written; the rest costs nothing
+}
+
+// reserve returns address space for limit bytes, none of which may be used yet.
+func reserve(limit uint64) (region, error) {
+	address, err := unix.MmapPtr(-1, 0, nil, uintptr(limit), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return region{}, fmt.Errorf("reserve memory of %d bytes: %w", limit, err)
+	}
+	return region{reserved: unsafe.Slice((*byte)(address), limit)}, nil
+}
+
+func (r *region) address() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(r.reserved))) }
+
+// reach makes the first size bytes usable.
+func (r *region) reach(size int) error {
+	if size <= r.usable {
+		return nil
+	}
+	if err := unix.Mprotect(r.reserved[r.usable:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return fmt.Errorf("memory of %d bytes: %w", size, err)
+	}
+	r.usable = size
+	return nil
+}
+
+// free unmaps the region. It may be called again.
+func (r *region) free() {
+	if r.reserved != nil {
+		_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(r.reserved)), uintptr(len(r.reserved)))
+	}
+	r.reserved, r.usable = nil, 0
 }
 
 // newMappedStore returns a memory with the content c that may grow to limit bytes.
@@ -33,12 +69,13 @@ func newMappedStore(s *system, c *content, limit uint64) (*mappedStore, error) {
 	if uint64(size) > limit {
 		return nil, fmt.Errorf("image of %d bytes exceeds the memory's limit of %d", size, limit)
 	}
-	address, err := unix.MmapPtr(-1, 0, nil, uintptr(limit), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	space, err := reserve(limit)
 	if err != nil {
-		return nil, fmt.Errorf("reserve memory of %d bytes: %w", limit, err)
+		return nil, err
 	}
-	m := &mappedStore{system: s, image: c, reserved: unsafe.Slice((*byte)(address), limit)}
-	_, err = unix.MmapPtr(c.file, 0, address, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED)
+	m := &mappedStore{system: s, image: c, region: space}
+	beginning := unsafe.Pointer(unsafe.SliceData(m.reserved))
+	_, err = unix.MmapPtr(c.file, 0, beginning, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED)
 	if err != nil {
 		m.free()
 		return nil, fmt.Errorf("map image: %w", err)
@@ -47,26 +84,12 @@ func newMappedStore(s *system, c *content, limit uint64) (*mappedStore, error) {
 	return m, nil
 }
 
-func (m *mappedStore) address() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(m.reserved))) }
-
 func (m *mappedStore) grow(size uint64) []byte {
 	if size > uint64(len(m.reserved)) || m.reach(int(size)) != nil {
 		return nil
 	}
 	m.b = m.reserved[:size] // rewind has left zeros behind the image
 	return m.b
-}
-
-// reach makes the first size bytes usable.
-func (m *mappedStore) reach(size int) error {
-	if size <= m.usable {
-		return nil
-	}
-	if err := unix.Mprotect(m.reserved[m.usable:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
-		return fmt.Errorf("memory of %d bytes: %w", size, err)
-	}
-	m.usable = size
-	return nil
 }
 
 // sweepEvery is how many rewinds lie between two that give pages up. A page that was written once
@@ -160,11 +183,8 @@ func (m *mappedStore) own() int64 { return m.written }
 
 // free unmaps the memory.
 func (m *mappedStore) free() {
-	if m.reserved == nil {
-		return
-	}
-	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.reserved)), uintptr(len(m.reserved)))
-	m.reserved, m.b, m.image = nil, nil, nil
+	m.region.free()
+	m.b, m.image = nil, nil
 }
 
 // drop gives the pages of b up: the next use brings the image's page, or one of zeros.

@@ -13,7 +13,7 @@ import (
 type PoolConfig struct {
 	Mode        Mode          // default ModeReset
 	MemoryLimit int64         // bytes an instance's memory may reach, at most the engine's limit, which is the default
-	Idle        time.Duration // how long an instance is kept without a call; default one minute
+	Idle        time.Duration // how long an instance is kept without a call, a large one less; default one minute
 	Reset       ResetMethod   // default ResetAuto; one that the system lacks is replaced by one it has
 
 	// WarmUpHost serves the host calls made while the image is made. It must not reach anything
@@ -44,6 +44,7 @@ type Pool struct {
 	reason  string      // why, if that is not what was asked for
 	idle    []idler     // the one used last at the end
 	trimmer *time.Timer // runs while there are idle instances
+	trimAt  time.Time   // when it goes off
 	stats   Stats
 }
 

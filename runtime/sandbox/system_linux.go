@@ -3,7 +3,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -117,8 +116,6 @@ func (c *content) write(memory []byte) error {
 	}
 	return nil
 }
-
-func isZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
 
 // free gives the content up; no memory may use it any more. It may be called again.
 func (c *content) free() {
