@@ -8,6 +8,7 @@ import (
 
 	"policy-server/internal/testing/guests"
 	"policy-server/policy"
+	"policy-server/runtime"
 )
 
 // TestDialects holds the words in which the guests of each protocol fail where the protocols
@@ -54,5 +55,40 @@ func TestWarmUp(t *testing.T) {
 				t.Errorf("got %v, want %v", steps, want)
 			}
 		})
+	}
+}
+
+// TestWarmUp_shared holds that policies of one module with the same settings are warmed up once,
+// that others are by themselves, and that each answers.
+func TestWarmUp_shared(t *testing.T) {
+	loader, _ := newLoader(t)
+	module := guests.File(t, guests.Module(t, "accepts"))
+	live := new(policy.Live)
+	if err := live.Swap(t.Context(), loader.Load(t.Context(), []policy.Definition{
+		{ID: "a", Module: module}, {ID: "b", Module: module}, {ID: "c", Module: module},
+		{ID: "other settings", Module: module, Settings: []byte(`{"a":1}`)},
+		{ID: "other memory", Module: module, MemoryLimit: 1 << 20},
+		{ID: "fresh", Module: module, Sandbox: runtime.ModeFresh},
+	}, nil)); err != nil {
+		t.Fatal(err)
+	}
+	warmedUp := 0
+	for _, status := range live.Statuses() {
+		if status.Instances.Started > 0 {
+			warmedUp++
+		}
+	}
+	if warmedUp != 3 { // of a, b and c one
+		t.Errorf("%d policies were warmed up", warmedUp)
+	}
+	evaluator := policy.NewEvaluator(live, policy.EvaluatorConfig{})
+	for _, status := range live.Statuses() {
+		response, err := evaluator.Evaluate(t.Context(), status.ID, request(t, ""), policy.FromWebhook)
+		if err != nil || !response.Allowed {
+			t.Errorf("%s: %+v, %v", status.ID, response, err)
+		}
+	}
+	if err := live.Retire(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

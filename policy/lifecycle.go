@@ -73,6 +73,7 @@ func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set
 			sources[def.Module] = find(def)
 		}
 	}
+	warm := &warmGuests{guests: map[warmKey]*warmGuest{}}
 	pending := &pending{log: l.Log, began: time.Now(), places: map[ID]*position{}}
 	defer pending.report()()
 	var group errgroup.Group
@@ -80,7 +81,7 @@ func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set
 	for _, def := range definitions {
 		group.Go(func() error {
 			pending.is(def.ID, sources[def.Module].position)
-			set.add(def.ID, l.loadEntry(ctx, def.withDefaults(), sources[def.Module], before.entry(def.ID), doubts, pending))
+			set.add(def.ID, l.loadEntry(ctx, def.withDefaults(), sources[def.Module], before.entry(def.ID), doubts, warm, pending))
 			pending.done(def.ID)
 			return nil
 		})
@@ -95,12 +96,12 @@ func (l *Loader) load(ctx context.Context, definitions []Definition, before *Set
 // loadEntry settles which version of def's policy the next set serves: the one that is served now,
 // when nothing changed; else a new one; else, when that fails, the one that is served now after
 // all.
-func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now entry, doubts doubts, pending *pending) entry {
+func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now entry, doubts doubts, warm *warmGuests, pending *pending) entry {
 	keep, doubt := doubts.about(now.policy())
 	if keep && doubt == nil && l.unchanged(def, s, now.policy()) {
 		return now.takenOver(nil)
 	}
-	p, failure := l.loadPolicy(ctx, def, s, pending)
+	p, failure := l.loadPolicy(ctx, def, s, warm, pending)
 	switch {
 	case failure == nil:
 		return entry{serves: p}
@@ -114,7 +115,7 @@ func (l *Loader) loadEntry(ctx context.Context, def Definition, s *source, now e
 
 // loadPolicy takes def through fetch, verify and compile, or what another policy with the same
 // module has of them, and then through check settings.
-func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source, pending *pending) (*Policy, *LoadError) {
+func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source, warm *warmGuests, pending *pending) (*Policy, *LoadError) {
 	m, failure := s.compile()
 	if failure != nil {
 		return nil, &LoadError{def.ID, def.Module, failure.Stage, failure.Err}
@@ -125,7 +126,7 @@ func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source, pend
 	p := l.bind(def, m)
 	err, stage := p.checkSettings(ctx), StageCheckSettings
 	if err == nil {
-		p.guest, err = m.compiled.NewGuest(l.guestConfig(def))
+		err = warm.up(ctx, p, l.guestConfig(def))
 		stage = StageCompile
 	}
 	if err != nil {
@@ -134,7 +135,6 @@ func (l *Loader) loadPolicy(ctx context.Context, def Definition, s *source, pend
 		return nil, failure
 	}
 	m.owners.hold()
-	p.warmUp(ctx)
 	return p, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -53,6 +55,57 @@ func warmUpRequests(m Metadata) (requests []*admission.Request) {
 	return requests
 }
 
+// warmGuests are the guests that policies of one load are served by. Policies that differ in their
+// names and in what they may do, and in nothing that their image depends on, share one: the same
+// policy for each of a thousand namespaces is warmed up once.
+type warmGuests struct {
+	mu     sync.Mutex
+	guests map[warmKey]*warmGuest
+}
+
+// warmKey is what an image depends on.
+type warmKey struct {
+	module   *module
+	settings string
+	config   string        // what of it a definition may say
+	limit    time.Duration // within which a step is worth keeping
+}
+
+type warmGuest struct {
+	once  sync.Once
+	guest *runtime.Guest
+	err   error
+}
+
+// up gives p its guest, warmed up for p or for another policy that is alike.
+func (w *warmGuests) up(ctx context.Context, p *Policy, config runtime.GuestConfig) (err error) {
+	key := warmKey{p.module, string(p.Settings), fmt.Sprint(config.Mode, config.MemoryLimit), p.limit}
+	w.mu.Lock()
+	warm, found := w.guests[key]
+	if !found {
+		warm = new(warmGuest)
+		w.guests[key] = warm
+	}
+	w.mu.Unlock()
+	warm.once.Do(func() {
+		if p.guest, err = p.module.compiled.NewGuest(config); err == nil {
+			p.warmUp(ctx)
+			err = p.guest.EndWarmUp(ctx)
+		}
+		warm.guest, warm.err = p.guest, err
+	})
+	switch {
+	case warm.err != nil:
+		return warm.err
+	case p.guest == nil:
+		p.guest, err = warm.guest.Another(ctx)
+	}
+	if err == nil {
+		p.logMode()
+	}
+	return err
+}
+
 // warmUp lets the guest do, before it serves, what it does once: parse its settings, and whatever
 // its language puts off to the first call. What of that becomes part of the image is the guest's to
 // prove (runtime.Guest.WarmUp); a guest that cannot is as good as before, only slower.
@@ -72,6 +125,10 @@ func (p *Policy) warmUp(ctx context.Context) {
 			_, _ = p.warmUpWith(ctx, question) // its failure is logged
 		}
 	}
+}
+
+// logMode says when the policy has no image, and why.
+func (p *Policy) logMode() {
 	if stats := p.guest.Stats(); stats.Reason != "" {
 		p.log.Info("policy runs in a new instance for each request", zap.String("policy_id", string(p.ID)), zap.String("reason", stats.Reason))
 	}

@@ -94,6 +94,19 @@ func (g *Guest) WarmUp(ctx context.Context, q Question) (Answer, error) {
 	return g.pool.WarmUp(ctx, step(kept), step(empty))
 }
 
+// EndWarmUp gives up what is needed for warming up only, which the first call does else.
+func (g *Guest) EndWarmUp(ctx context.Context) error { return g.pool.EndWarmUp(ctx) }
+
+// Another returns a guest of the same module and configuration that has its image from g, which
+// warms up no more. Each has instances of its own. The caller closes it, and g not meanwhile.
+func (g *Guest) Another(ctx context.Context) (*Guest, error) {
+	pool, err := g.pool.Another(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Guest{g.module, pool}, nil
+}
+
 // Call asks the guest q in a clean instance. It is like [Module.Call] in all but its price.
 func (g *Guest) Call(ctx context.Context, q Question, host HostCall) (Answer, error) {
 	return g.module.run(ctx, g.pool.Take, q, host)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"strings"
 	"sync"
@@ -418,4 +420,84 @@ func TestGuestClose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGuest_Another holds that guests which share an image each answer from it, also when the one
+// that made it is closed, and that an image takes one file descriptor once warming up has ended.
+func TestGuest_Another(t *testing.T) {
+	m := compile(t, open(t, testLimits), "counts_calls_in_memory")
+	before := imageFiles(t)
+	first, err := m.NewGuest(runtime.GuestConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, payload := range []string{"a", "b"} {
+		if _, err := first.WarmUp(t.Context(), ask(runtime.Validate, []byte(payload))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, err := first.Another(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := first.Stats(), second.Stats(); b.Started != 0 || b.Mode != a.Mode || b.Method != a.Method || b.ImageBytes != a.ImageBytes || b.Reason != a.Reason {
+		t.Errorf("got %+v, want what the first has: %+v", b, a)
+	}
+	if n := imageFiles(t) - before; n > 1 {
+		t.Errorf("%d descriptors of images", n)
+	}
+	if _, err := first.WarmUp(t.Context(), ask(runtime.Validate, nil)); !errors.Is(err, runtime.ErrServing) {
+		t.Errorf("warming up the first once more: %v", err)
+	}
+	answers := func(g *runtime.Guest) {
+		t.Helper()
+		for range 3 {
+			answer, err := g.Call(t.Context(), ask(runtime.Validate, nil), nil)
+			if err != nil || string(answer.Payload) != `{"accepted":true,"message":"call no. 1"}` {
+				t.Errorf("answer %s, %v", answer.Payload, err)
+			}
+		}
+	}
+	answers(first)
+	answers(second)
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	answers(second)
+	third, err := second.Another(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	answers(third)
+	if err := third.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := imageFiles(t) - before; n != 0 {
+		t.Errorf("%d descriptors of images are left", n)
+	}
+	fresh := newGuest(t, m, runtime.GuestConfig{Mode: runtime.ModeFresh})
+	another, err := fresh.Another(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers(another)
+	if err := another.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// imageFiles returns how many descriptors of images this process has open; 0 where images have
+// none.
+func imageFiles(t *testing.T) (n int) {
+	t.Helper()
+	found, _ := filepath.Glob("/proc/self/fd/*")
+	for _, path := range found {
+		if target, err := os.Readlink(path); err == nil && strings.Contains(target, "wasm-image") {
+			n++
+		}
+	}
+	return n
 }

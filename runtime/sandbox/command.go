@@ -76,6 +76,10 @@ func (c *commandImages) seal(bool) (reason string) {
 	return ""
 }
 
+func (c *commandImages) shared(p *Pool) images {
+	return &commandImages{pool: p, args: c.args, proven: c.proven}
+}
+
 // clone returns a new instance of a command that is held, or one that is not and the last of its
 // kind.
 func (c *commandImages) clone(ctx context.Context, call Call) (*Instance, error) {

@@ -1,12 +1,16 @@
 package sandbox
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // image is the state that a reset instance returns to: all there is, in a program without anything
 // unsafe.
 type image struct {
-	content *content // nil if the program has no memory
-	globals []uint64 // in the order of the program's
+	content *content     // nil if the program has no memory
+	globals []uint64     // in the order of the program's
+	others  atomic.Int64 // pools that use it, besides the first
 }
 
 // capture takes the state of i, which must be fit for it.
@@ -28,10 +32,18 @@ func (i *Instance) capture(method ResetMethod) *image {
 // move it by.
 func (i *Instance) atMaximum() bool { return len(i.linear.b) >= maxPages*PageSize }
 
-// free gives the image up; its instances must be closed already. It may be called again, and on
-// nil.
+// share adds a pool to those that use the image, which may be nil.
+func (img *image) share() *image {
+	if img != nil {
+		img.others.Add(1)
+	}
+	return img
+}
+
+// free gives the image up, whose instances must be closed already; the last pool that uses it frees
+// it. It may be called on nil.
 func (img *image) free() {
-	if img != nil && img.content != nil {
+	if img != nil && img.others.Add(-1) < 0 && img.content != nil {
 		img.content.free()
 	}
 }

@@ -46,6 +46,10 @@ type images interface {
 	// must have new instances even so, or "".
 	seal(fresh bool) (reason string)
 
+	// shared returns the images of another pool of the same program and configuration, which has
+	// them from these. It comes after seal.
+	shared(p *Pool) images
+
 	// clone returns a new instance that is clean, and that can be reset unless the pool has come to
 	// run fresh meanwhile. It may be called at any time after prepare, also by several goroutines.
 	clone(ctx context.Context, c Call) (*Instance, error)

@@ -127,6 +127,12 @@ func (l *libraryImages) proves(ctx context.Context, img *image, trials []trial) 
 	return proven
 }
 
+func (l *libraryImages) shared(p *Pool) images {
+	shared := &libraryImages{pool: p, image: l.image.share()}
+	p.countImage(shared.image)
+	return shared
+}
+
 func (l *libraryImages) seal(fresh bool) (reason string) {
 	base := l.base
 	if l.base = nil; fresh {

@@ -153,6 +153,42 @@ func (p *Pool) finish(ctx context.Context, c Call) error {
 	return nil
 }
 
+// Another returns a pool of the same program and configuration, which has its image from p: p warms
+// up no more. It takes no memory beyond that of its instances. The caller closes it too, and p not
+// before Another has returned.
+func (p *Pool) Another(ctx context.Context) (*Pool, error) {
+	if err := p.EndWarmUp(ctx); err != nil {
+		return nil, err
+	}
+	another, err := p.program.NewPool(p.cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	serving, fresh, reason := p.serving, p.fresh, p.reason
+	p.mu.Unlock()
+	if !serving {
+		return another, nil // there was no image to share: it makes its own
+	}
+	another.serving, another.fresh, another.reason = true, fresh, reason
+	another.images = p.images.shared(another)
+	return another, nil
+}
+
+// EndWarmUp gives up what is needed for warming up only, which the first [Pool.Take] does else. A
+// pool that was not warmed up has nothing to give up yet. The error is that of ctx, while others
+// warm up.
+func (p *Pool) EndWarmUp(ctx context.Context) error {
+	if err := p.lockMaking(ctx); err != nil {
+		return err
+	}
+	defer p.unlockMaking()
+	if !p.isServing() && len(p.trials) > 0 {
+		p.seal()
+	}
+	return nil
+}
+
 // seal makes the image final.
 func (p *Pool) seal() {
 	p.trials = nil

@@ -106,11 +106,11 @@ func (c *content) write(memory []byte) error {
 	}
 	page := os.Getpagesize()
 	for at := 0; at < len(memory); at += page {
-		b := memory[at : at+page]
-		if isZero(b) {
-			continue
+		start := at
+		for at < len(memory) && !isZero(memory[at:at+page]) {
+			at += page
 		}
-		if n, err := unix.Pwrite(c.file, b, int64(at)); err != nil || n != page {
+		if n, err := unix.Pwrite(c.file, memory[start:at], int64(start)); err != nil || n != at-start {
 			return errors.Join(err, io.ErrShortWrite)
 		}
 	}
