@@ -40,10 +40,11 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.Join(err, apiListener.Close())
 	}
 	failed := make(chan error, 2)
-	go func() { failed <- api.Serve(apiListener) }()
+	go func() { failed <- s.serveAPI(api, apiListener) }()
 	go func() { failed <- readiness.Serve(readinessListener) }()
 	s.ready.Store(true)
-	s.log.Info("server listening", zap.Stringer("address", apiListener.Addr()), zap.Stringer("readiness", readinessListener.Addr()))
+	s.log.Info("server listening", zap.Stringer("address", apiListener.Addr()), zap.Stringer("readiness", readinessListener.Addr()),
+		zap.Bool("tls", s.config.TLS != nil))
 
 	select {
 	case err = <-failed:
@@ -55,6 +56,15 @@ func (s *Server) Run(ctx context.Context) error {
 		err = s.lameDuck(failed)
 	}
 	return errors.Join(err, s.shutDown(api, readiness))
+}
+
+// serveAPI serves the API over TLS, if it is configured.
+func (s *Server) serveAPI(api *http.Server, listener net.Listener) error {
+	if s.config.TLS == nil {
+		return api.Serve(listener)
+	}
+	api.TLSConfig = s.config.TLS
+	return api.ServeTLS(listener, "", "")
 }
 
 // lameDuck lets clients go that are asked to, and returns early with the error of a listener.
@@ -98,6 +108,7 @@ const maxNamed = 20
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true) // with prior knowledge, as upstream's server takes it
 	return &http.Server{
 		Handler:           handler,

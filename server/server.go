@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -30,6 +31,9 @@ type Config struct {
 	Address   string // host:port of the API
 	Readiness string // host:port of the readiness probe, always plain HTTP
 	MaxBody   int64  // bytes of a request body; 0: DefaultMaxBody
+
+	// TLS is how the API speaks TLS (package certs); nil: it speaks plain HTTP.
+	TLS *tls.Config
 
 	// Traffic is how many bytes the bodies and answers of all requests in flight may take together;
 	// 0: 256 MiB.

@@ -24,6 +24,9 @@ type options struct {
 	readinessPort    uint16
 	workers          int
 	perPolicy        int
+	certFile         string
+	keyFile          string
+	clientCAs        string
 	policies         string
 	downloadDir      string
 	sigstoreCache    string
@@ -74,9 +77,12 @@ func table() []option {
 			set: func(o *options, text string) (err error) { o.readinessPort, err = parsePort(text); return err }},
 		{flag: "workers", env: "KUBEWARDEN_WORKERS", fallback: strconv.Itoa(goruntime.GOMAXPROCS(0)), placeholder: "N", help: "on how many processors guests run at once; they are shared between policies by what each has used",
 			set: func(o *options, text string) (err error) { o.workers, err = parseWorkers(text); return err }},
-		{flag: "cert-file", env: "KUBEWARDEN_CERT_FILE", placeholder: "FILE", help: "server certificate, PEM"},
-		{flag: "key-file", env: "KUBEWARDEN_KEY_FILE", placeholder: "FILE", help: "server key, PEM"},
-		{flag: "client-ca-file", env: "KUBEWARDEN_CLIENT_CA_FILE", placeholder: "FILES", help: "CAs of client certificates, separated by commas; clients then need a certificate"},
+		{flag: "cert-file", env: "KUBEWARDEN_CERT_FILE", placeholder: "FILE", help: "server certificate, PEM, with what of its chain clients need; exchanged while serving when the file changes",
+			set: func(o *options, text string) error { o.certFile = text; return nil }},
+		{flag: "key-file", env: "KUBEWARDEN_KEY_FILE", placeholder: "FILE", help: "server key, PEM",
+			set: func(o *options, text string) error { o.keyFile = text; return nil }},
+		{flag: "client-ca-file", env: "KUBEWARDEN_CLIENT_CA_FILE", placeholder: "FILES", help: "CAs of client certificates, separated by commas; clients then need a certificate",
+			set: func(o *options, text string) error { o.clientCAs = text; return nil }},
 		{flag: "policies", env: "KUBEWARDEN_POLICIES", fallback: "policies.yml", placeholder: "FILE", help: "the policies to serve, YAML",
 			set: func(o *options, text string) error { o.policies = text; return nil }},
 		{flag: "policies-download-dir", env: "KUBEWARDEN_POLICIES_DOWNLOAD_DIR", fallback: ".", placeholder: "DIR", help: "where downloaded modules are kept",

@@ -53,6 +53,11 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	for _, warning := range f.warnings {
 		log.Warn("configuration", zap.String("warning", warning))
 	}
+	secured, err := secure(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	defer secured.close()
 	checkDockerConfig(o.dockerConfig, log)
 	// Guests may keep as many processors busy as there are places: one more lets timers and the
 	// network go on.
@@ -99,6 +104,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	front := server.New(server.Config{
 		Address:   join(o.address, o.port),
 		Readiness: join(o.address, o.readinessPort),
+		TLS:       secured.config,
 		Traffic:   budget.requests(o.requestMemory),
 		LameDuck:  o.lameDuck,
 		Retire:    live.Retire,

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"policy-server/server/certs"
+)
+
+// secured is the TLS of the API, renewed as its files change until it is closed.
+type secured struct {
+	config *tls.Config // nil: plain HTTP
+	close  func()
+}
+
+// secure reads the files that o names for TLS, before anything is downloaded.
+func secure(ctx context.Context, o options, log *zap.Logger) (secured, error) {
+	authorities := strings.FieldsFunc(o.clientCAs, func(r rune) bool { return r == ',' })
+	switch {
+	case (o.certFile == "") != (o.keyFile == ""):
+		return secured{}, errors.New("both certificate and key must be provided together")
+	case o.certFile == "" && len(authorities) > 0:
+		return secured{}, errors.New("client CA certificate requires server certificate and key to be specified")
+	case o.certFile == "":
+		return secured{close: func() {}}, nil
+	}
+	material, err := certs.Load(certs.Files{Certificate: o.certFile, Key: o.keyFile, ClientCAs: authorities}, log)
+	if err != nil {
+		return secured{}, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
+	var renewing sync.WaitGroup
+	renewing.Go(func() { material.Renew(ctx) })
+	return secured{material.Config(), func() { cancel(); renewing.Wait() }}, nil
+}
