@@ -126,7 +126,7 @@ func (c *Compiler) failure(exit int, stdout, stderr string, err error) error {
 	case exitUnwritable:
 		return &writeError{stdout}
 	}
-	for _, sign := range []string{"out of memory", "cannot allocate memory", "pthread_create failed", "failed to create new OS thread"} {
+	for _, sign := range []string{"out of memory", "cannot allocate memory", "failed to allocate", "pthread_create failed", "failed to create new OS thread"} {
 		if strings.Contains(stderr, sign) {
 			return &CompileError{Reason: fmt.Sprintf("compiling it took more than %d bytes of memory", c.Memory), hint: hintMemory}
 		}
