@@ -72,8 +72,11 @@ func (l *Loader) fromRegistry(ctx context.Context, def Definition) *source {
 	}
 	identify := func() (identity, *LoadError) {
 		artifact, failure := fetch()
-		if failure != nil || artifact.HasDigest() {
-			return identity{manifest: artifact.Digest}, failure
+		switch {
+		case failure != nil:
+			return identity{}, failure
+		case artifact.HasDigest():
+			return identity{manifest: artifact.Digest}, nil
 		}
 		found, failure := obtain()
 		return found.identity(), failure
