@@ -273,6 +273,33 @@ func TestApply_recovers(t *testing.T) {
 	}
 }
 
+// TestApply_unreachable holds that a policy whose registry cannot be asked, because the sources do
+// not let it any more, is served on as it is, until they do.
+func TestApply_unreachable(t *testing.T) {
+	k := newKept(t)
+	inputs := policy.Inputs{Definitions: []policy.Definition{k.definition()}}
+	k.apply(inputs)
+	for _, c := range []struct {
+		sources registry.Sources
+		fails   bool
+	}{{registry.Sources{}, true}, {registry.Sources{InsecureSources: []string{k.host}}, false}} {
+		if err := k.loader.Registry.SetSources(c.sources); err != nil {
+			t.Fatal(err)
+		}
+		k.apply(inputs)
+		if status := k.status(); (status.LastError != nil) != c.fails || status.Generation != 1 || k.answer() != allowed {
+			t.Errorf("%+v: %+v, %s", c.sources, status, k.answer())
+		}
+	}
+	if err := k.loader.Registry.SetSources(registry.Sources{SourceAuthorities: map[string][]registry.Authority{"a": {{Path: "/none"}}}}); err == nil {
+		t.Error("a missing authority was taken")
+	}
+	k.apply(inputs)
+	if status := k.status(); status.LastError != nil {
+		t.Errorf("after sources that cannot be used: %+v", status)
+	}
+}
+
 // TestApply_changesNothing holds that a generation which must not be served leaves the one before
 // as it is.
 func TestApply_changesNothing(t *testing.T) {

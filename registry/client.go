@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -62,9 +63,8 @@ type Config struct {
 // Client reaches registries and the local store. Goroutines may share it; it needs no closing.
 type Client struct {
 	transport        http.RoundTripper // connections, watched, with retries
-	connections      *connections
+	reach            *atomic.Pointer[reach]
 	stallTimeout     time.Duration
-	rules            guestRules
 	isForGuests      bool
 	retries          Retries
 	keychain         authn.Keychain
@@ -80,7 +80,7 @@ type Client struct {
 // Open makes a client. It reads the certificate files of the sources, and contacts no registry. The
 // error joins what is wrong with each of them.
 func Open(cfg Config) (*Client, error) {
-	connections, err := newConnections(cfg.Sources)
+	within, err := newReach(cfg.Sources)
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +97,8 @@ func Open(cfg Config) (*Client, error) {
 		cfg.StallTimeout = DefaultStallTimeout
 	}
 	c := &Client{
-		connections:      connections,
+		reach:            new(atomic.Pointer[reach]),
 		stallTimeout:     cfg.StallTimeout,
-		rules:            newGuestRules(cfg.Sources),
 		retries:          cfg.Retries,
 		keychain:         cfg.Keychain,
 		store:            NewStore(cfg.StoreDir),
@@ -110,8 +109,45 @@ func Open(cfg Config) (*Client, error) {
 		maxModuleBytes:   cfg.MaxModuleBytes,
 		maxManifestBytes: cfg.MaxManifestBytes,
 	}
-	c.transport = c.watched(connections)
+	c.reach.Store(within)
+	c.transport = c.watched(ownConnections{c.reach})
 	return c, nil
+}
+
+// reach is how registries are reached under one version of the sources.
+type reach struct {
+	connections, guarded *connections
+	rules                guestRules
+}
+
+func newReach(sources Sources) (*reach, error) {
+	connections, err := newConnections(sources)
+	if err != nil {
+		return nil, err
+	}
+	return &reach{connections, connections.guarded(), newGuestRules(sources)}, nil
+}
+
+// SetSources has the client and those it has made for guests reach registries as sources say from
+// now on. Requests under way end as they began. The error is that of Open, and nothing has changed
+// then.
+func (c *Client) SetSources(sources Sources) error {
+	next, err := newReach(sources)
+	if err != nil {
+		return err
+	}
+	before := c.reach.Swap(next)
+	before.connections.closeIdle()
+	before.guarded.closeIdle()
+	return nil
+}
+
+// ownConnections sends what the server itself asks for.
+type ownConnections struct{ reach *atomic.Pointer[reach] }
+
+// RoundTrip implements http.RoundTripper.
+func (o ownConnections) RoundTrip(req *http.Request) (*http.Response, error) {
+	return o.reach.Load().connections.RoundTrip(req)
 }
 
 // watched sends requests over connections, again when that helps, and gives up those that stall.

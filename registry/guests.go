@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -99,7 +100,7 @@ func (c *Client) ForGuests() *Client {
 	guests := *c
 	guests.store = NewStore("")
 	guests.downloads = flight.NewGroup(flight.GroupConfig[string, []byte]{})
-	guests.transport = c.watched(&guestConnections{rules: c.rules, listed: c.connections, others: c.connections.guarded()})
+	guests.transport = c.watched(guestConnections{c.reach})
 	guests.isForGuests = true
 	return &guests
 }
@@ -107,16 +108,14 @@ func (c *Client) ForGuests() *Client {
 // guestConnections sends what guests ask for through connections that lead to no address nearby,
 // unless the host is listed. A host that redirects, or has its tokens made by another, leads to
 // that: the rules by name are for what a guest can name.
-type guestConnections struct {
-	rules          guestRules
-	listed, others *connections
-}
+type guestConnections struct{ reach *atomic.Pointer[reach] }
 
 // RoundTrip implements http.RoundTripper.
-func (g *guestConnections) RoundTrip(req *http.Request) (*http.Response, error) {
-	through := g.others
-	if g.rules.listed[hostKey(req.URL.Host)] {
-		through = g.listed
+func (g guestConnections) RoundTrip(req *http.Request) (*http.Response, error) {
+	within := g.reach.Load()
+	through := within.guarded
+	if within.rules.listed[hostKey(req.URL.Host)] {
+		through = within.connections
 	} else if address, err := netip.ParseAddr(req.URL.Hostname()); err == nil && isNear(address) { // a proxy would go there
 		if req.Body != nil {
 			_ = req.Body.Close()

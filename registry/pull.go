@@ -33,7 +33,7 @@ type repository struct {
 // or PushScope.
 func (c *Client) authenticate(ctx context.Context, named name.Repository, scope string) (*repository, error) {
 	if c.isForGuests {
-		if err := c.rules.allow(named.RegistryStr()); err != nil {
+		if err := c.reach.Load().rules.allow(named.RegistryStr()); err != nil {
 			return nil, &UnreachableError{Host: named.RegistryStr(), Err: err}
 		}
 	}

@@ -77,6 +77,17 @@ func (c *connections) over(proxy proxyChoice, dial dialing) *connections {
 	return o
 }
 
+// closeIdle closes the connections that wait for a request.
+func (c *connections) closeIdle() {
+	all := []http.RoundTripper{c.verified, c.unverified}
+	for _, transport := range c.authorities {
+		all = append(all, transport)
+	}
+	for _, transport := range all {
+		transport.(*http.Transport).CloseIdleConnections() // over makes no others
+	}
+}
+
 func newDialer() *net.Dialer {
 	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 }

@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
-	"syscall"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,7 +44,9 @@ type files struct {
 func serve(ctx context.Context, o options, stdout io.Writer) error {
 	log, flush := openLog(o, stdout)
 	defer flush()
-	defer ignoreHangups(log)()
+	hangups, stopHangups := awaitHangups()
+	defer stopHangups()
+	atFirst := contentsOf(watched(o)...) // what changes from here on is noticed
 	f, err := readFiles(o, log)
 	if err != nil {
 		return err
@@ -123,7 +124,22 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		log.Warn("compile cache: damaged entries were removed, their modules compiled again", zap.Uint64("entries", n))
 	}
 	budget.tuneCollector()
+	defer renewing(ctx, &reloader{
+		o: o, log: log, keeper: keeper, client: client, images: images, cluster: cluster,
+		hangups: hangups, read: atFirst, trust: contentsOf(o.trustConfig),
+	})()
 	return front.Run(ctx)
+}
+
+// renewing runs r until stop is called.
+func renewing(ctx context.Context, r *reloader) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { r.run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // logBuffer is how many bytes of log wait for a slow reader: some thousand lines. logFlush is how
@@ -142,24 +158,6 @@ func openLog(o options, stdout io.Writer) (log *zap.Logger, flush func()) {
 		log.Warn("log lines were dropped, because they were not read as fast as they were written", zap.Int("lines", dropped))
 	})
 	return log, func() { buffer.Close(logFlush) }
-}
-
-// ignoreHangups has SIGHUP, which ends a program that says nothing else, do nothing but write a log
-// line, until stop is called.
-func ignoreHangups(log *zap.Logger) (stop func()) {
-	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		defer close(ended)
-		for range hangups {
-			log.Warn("SIGHUP is ignored: policies are not loaded again", zap.String("hint", "restart the server to have it read its files anew"))
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-		<-ended
-	}
 }
 
 // checkDockerConfig warns of a directory that holds no credentials.

@@ -55,6 +55,7 @@ func buildAndRun(m *testing.M) int {
 // server is a running policy-server.
 type server struct {
 	url, readiness string
+	folder         string // of its files
 	command        *exec.Cmd
 	output         *buffer
 	ended          chan struct{}
@@ -104,7 +105,7 @@ func launchFrom(t *testing.T, binaries string, files map[string]string, flags ..
 		}
 		args = append(args, "--"+flag, path)
 	}
-	s := &server{output: new(buffer), ended: make(chan struct{})}
+	s := &server{folder: folder, output: new(buffer), ended: make(chan struct{})}
 	s.command = exec.Command(filepath.Join(binaries, "policy-server"), args...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
 	if err := s.command.Start(); err != nil {
@@ -150,6 +151,18 @@ func started(t *testing.T, s *server) *server {
 	}
 	t.Fatalf("the server does not get ready:\n%s", s.output.String())
 	return nil
+}
+
+// rewrite puts another file in the place of the one given for flag.
+func (s *server) rewrite(t *testing.T, flag, content string) {
+	t.Helper()
+	path := filepath.Join(s.folder, flag+".yml")
+	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // waitFor waits until the server has printed text.

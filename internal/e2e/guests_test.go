@@ -106,25 +106,6 @@ func TestRequestsThatAreNone(t *testing.T) {
 	s.stop(t)
 }
 
-// TestSIGHUP hangs up on a server, which goes on and says so.
-func TestSIGHUP(t *testing.T) {
-	t.Parallel()
-	s := started(t, launch(t, unverified(t, "accepts")))
-	if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	for range 100 {
-		if strings.Contains(s.output.String(), "SIGHUP is ignored") {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if status, body := s.post(t, "/validate/accepts", []byte(pod)); status != http.StatusOK || !strings.Contains(s.output.String(), "SIGHUP is ignored") {
-		t.Errorf("%d %s\n%s", status, body, s.output.String())
-	}
-	s.stop(t)
-}
-
 // TestSecondSignal stops a server whose guest sleeps on, and then wants no more of waiting.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()

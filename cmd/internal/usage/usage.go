@@ -75,18 +75,18 @@ func Exit(command *cobra.Command, err error, stderr io.Writer) int {
 		return 2
 	}
 	fmt.Fprintf(stderr, "Error: %v\n", err)
-	for _, hint := range hints(err) {
+	for _, hint := range Hints(err) {
 		fmt.Fprintf(stderr, "Hint: %s\n", hint)
 	}
 	return 1
 }
 
-// hints collects what the errors joined in err say an operator can do, each once.
-func hints(err error) []string {
+// Hints collects what the errors joined in err say an operator can do, each once.
+func Hints(err error) []string {
 	var found []string
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			found = append(found, hints(e)...)
+			found = append(found, Hints(e)...)
 		}
 		return unique(found)
 	}
