@@ -91,7 +91,7 @@ func table() []option {
 			set: func(o *options, text string) error { o.sigstoreCache = text; return nil }},
 		{flag: "sigstore-trust-config", env: "KUBEWARDEN_SIGSTORE_TRUST_CONFIG_PATH", placeholder: "FILE", help: "Sigstore trust root to verify with, instead of the public-good one; JSON, a ClientTrustConfig or a trusted root",
 			set: func(o *options, text string) error { o.trustConfig = text; return nil }},
-		{flag: "sources-path", env: "KUBEWARDEN_SOURCES_PATH", placeholder: "FILE", help: "insecure registries, their CAs, proxies; YAML",
+		{flag: "sources-path", env: "KUBEWARDEN_SOURCES_PATH", placeholder: "FILE", help: "insecure registries, their CAs, proxies, and which registries policies may ask; YAML",
 			set: func(o *options, text string) error { o.sources = text; return nil }},
 		{flag: "verification-path", env: "KUBEWARDEN_VERIFICATION_CONFIG_PATH", placeholder: "FILE", help: "the signatures a policy's module must have, YAML; without it none are asked for",
 			set: func(o *options, text string) error { o.verification = text; return nil }},
