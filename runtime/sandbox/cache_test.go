@@ -7,20 +7,27 @@ import (
 	"testing"
 )
 
-// compileAll compiles two guests with the cache in folder and returns how many entries were found
-// damaged.
-func compileAll(t *testing.T, folder string) (damaged int) {
+// openCached opens an engine with the cache in folder.
+func openCached(t *testing.T, folder string) (*CodeCache, *Engine) {
 	t.Helper()
 	cache, err := OpenCodeCache(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.Background()
 	shared := NewShared(NewIdleMemory(1), cache, nil, func(err error) { t.Error(err) })
-	e, err := Open(ctx, Limits{MemoryPages: 1, Output: 1, HostCall: 1, Print: 1}, ABI{Kind: Library{}}, shared)
+	e, err := Open(context.Background(), Limits{MemoryPages: 1, Output: 1, HostCall: 1, Print: 1}, ABI{Kind: Library{}}, shared)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cache, e
+}
+
+// compileAll compiles two guests with the cache in folder and returns how many entries were found
+// damaged.
+func compileAll(t *testing.T, folder string) (damaged int) {
+	t.Helper()
+	cache, e := openCached(t, folder)
+	ctx := context.Background()
 	for number := range byte(2) {
 		if _, _, err := e.machineCode(ctx, nil, distinct(number)); err != nil {
 			t.Fatalf("%d: %v", number, err)
@@ -135,16 +142,8 @@ func TestCodeCache(t *testing.T) {
 func TestCodeCache_damagedLater(t *testing.T) {
 	folder := t.TempDir()
 	compileAll(t, folder)
-	cache, err := OpenCodeCache(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, e := openCached(t, folder)
 	ctx := context.Background()
-	shared := NewShared(NewIdleMemory(1), cache, nil, func(err error) { t.Error(err) })
-	e, err := Open(ctx, Limits{MemoryPages: 1, Output: 1, HostCall: 1, Print: 1}, ABI{Kind: Library{}}, shared)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, entry := range entries(t, folder) {
 		rewrite(t, entry, func(content []byte) []byte { return content[:len(content)/2] })
 	}

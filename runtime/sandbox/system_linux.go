@@ -110,6 +110,9 @@ func (c *content) write(memory []byte) error {
 		for at < len(memory) && !isZero(memory[at:at+page]) {
 			at += page
 		}
+		if start == at {
+			continue
+		}
 		if n, err := unix.Pwrite(c.file, memory[start:at], int64(start)); err != nil || n != at-start {
 			return errors.Join(err, io.ErrShortWrite)
 		}
