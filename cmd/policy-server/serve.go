@@ -124,18 +124,19 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		log.Warn("compile cache: damaged entries were removed, their modules compiled again", zap.Uint64("entries", n))
 	}
 	budget.tuneCollector()
-	defer renewing(ctx, &reloader{
+	reloads := &reloader{
 		o: o, log: log, keeper: keeper, client: client, images: images, cluster: cluster,
 		hangups: hangups, read: atFirst, trust: contentsOf(o.trustConfig),
-	})()
+	}
+	defer background(ctx, reloads.run)()
 	return front.Run(ctx)
 }
 
-// renewing runs r until stop is called.
-func renewing(ctx context.Context, r *reloader) (stop func()) {
+// background runs what ends with its context, until stop is called, which waits for it.
+func background(ctx context.Context, run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { r.run(ctx) })
+	running.Go(func() { run(ctx) })
 	return func() {
 		cancel()
 		running.Wait()

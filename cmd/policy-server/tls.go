@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"strings"
-	"sync"
 
 	"go.uber.org/zap"
 
@@ -33,8 +32,5 @@ func secure(ctx context.Context, o options, log *zap.Logger) (secured, error) {
 	if err != nil {
 		return secured{}, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
-	var renewing sync.WaitGroup
-	renewing.Go(func() { material.Renew(ctx) })
-	return secured{material.Config(), func() { cancel(); renewing.Wait() }}, nil
+	return secured{material.Config(), background(context.WithoutCancel(ctx), material.Renew)}, nil // while it drains, too
 }
